@@ -1,0 +1,25 @@
+"""Triune: a self-hosted engineering platform for machine-learning products.
+
+The names a workspace's own code uses are here; each is loaded on first use, so that
+``import triune`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from triune.models.tracking import Run, run
+
+__version__ = "0.1.0"
+__all__ = ["Run", "__version__", "run"]
+
+_LAZY = {"run": "triune.models.tracking", "Run": "triune.models.tracking"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'triune' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LAZY[name]), name)

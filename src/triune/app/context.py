@@ -1,0 +1,46 @@
+"""The composition root: the only place that names concrete services and plugs their ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from triune.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from triune.ledger.service import Ledger
+    from triune.operations.services.addresses import Addresses
+    from triune.operations.services.supervisor import Supervisor
+
+
+@dataclass(frozen=True)
+class Context:
+    """One workspace with its services, each built when it is first asked for."""
+
+    workspace: Workspace
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        from triune.operations.services.addresses import Addresses
+
+        return Addresses(self.workspace)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from triune.ledger.service import Ledger
+
+        return Ledger.open(
+            self.addresses.ledger_url, self.workspace.journal, workspace=self.workspace.name
+        )
+
+    @cached_property
+    def supervisor(self) -> Supervisor:
+        from triune.operations.services.supervisor import Supervisor
+
+        return Supervisor(self.workspace)
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        if "ledger" in self.__dict__:
+            self.ledger.close()

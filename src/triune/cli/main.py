@@ -1,0 +1,96 @@
+"""The entry point of ``triune``: the lazy command group and the one error handler."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import typer
+from typer._click.core import Command, Context, HelpFormatter  # Typer vendors click
+from typer._click.exceptions import ClickException
+from typer.core import TyperCommand, TyperGroup
+
+from triune.cli.table import COMMANDS
+from triune.core.errors import ExitCode, TriuneError
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, help_text = COMMANDS[cmd_name]
+        if ctx.meta.get("triune.help_only"):
+            return TyperCommand(cmd_name, help=help_text)
+        app = importlib.import_module(module).app
+        command = typer.main.get_command(app)
+        command.name = cmd_name
+        return command
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        ctx.meta["triune.help_only"] = True
+        super().format_help(ctx, formatter)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="triune",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from triune import __version__
+
+        typer.echo(f"triune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    workspace: str = typer.Option(
+        "", "--workspace", "-w", help="Folder of the workspace (default: the current one)."
+    ),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Triune: data, training, release, delivery and the ledger that joins them."""
+    if workspace:
+        os.environ["TRIUNE_WORKSPACE"] = workspace
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every expected error becomes text (or JSON) and an exit code."""
+    args = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = typer.main.get_command(app).main(args, prog_name="triune", standalone_mode=False)
+    except TriuneError as error:
+        from triune.cli.output import show_error
+
+        show_error(error, as_json="--json" in args)
+        sys.exit(int(error.exit_code))
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except ClickException as error:
+        error.show()
+        sys.exit(int(error.exit_code))
+    sys.exit(_exit_code(code))
+
+
+def _exit_code(result: Any) -> int:
+    return result if isinstance(result, int) else int(ExitCode.OK)
+
+
+if __name__ == "__main__":
+    main()

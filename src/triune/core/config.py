@@ -1,0 +1,305 @@
+"""`triune.toml`: its shape, and a loader that reports every mistake at once.
+
+The shape is strict: an unknown key is an error, and nothing is guessed. The dataclass-like
+models below are frozen; the rest of Triune only ever sees them, never the raw table.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+
+from triune.core.errors import ConfigError, Problem
+
+FILE_NAME = "triune.toml"
+
+EntryPoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+EndpointName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}(/[a-z0-9][a-z0-9_-]{0,62})*$")
+]
+
+
+def _stays_inside(value: str) -> str:
+    path = PurePosixPath(value)
+    if not value or path.is_absolute() or ".." in path.parts:
+        raise ValueError("leaves the workspace; write a path relative to it")
+    return value
+
+
+RelativePath = Annotated[str, AfterValidator(_stays_inside)]
+
+
+class Profile(StrEnum):
+    """Which engines a workspace runs on."""
+
+    LOCAL = "local"
+    SERVER = "server"
+
+
+class Datatype(StrEnum):
+    """Tensor element types of the Open Inference Protocol that endpoints accept."""
+
+    FP32 = "FP32"
+    FP64 = "FP64"
+    INT32 = "INT32"
+    INT64 = "INT64"
+    BOOL = "BOOL"
+    BYTES = "BYTES"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class WorkspaceTable(_Model):
+    """``[workspace]``: who this is and which profile it runs on."""
+
+    name: Name
+    profile: Profile = Field(default=Profile.LOCAL, strict=False)
+    code: RelativePath = "src"
+
+
+class DatasetTable(_Model):
+    """``[datasets.<name>]``: a folder or file that DVC versions."""
+
+    path: RelativePath
+    build: EntryPoint | None = None
+
+
+class FeatureTable(_Model):
+    """``[features.<name>]``: a function from dataset to columns."""
+
+    function: EntryPoint
+    dataset: Name
+    description: str = ""
+
+
+class TrainingTable(_Model):
+    """``[trainings.<name>]``: one way to make a model."""
+
+    function: EntryPoint
+    dataset: Name
+    features: tuple[Name, ...] = Field(default=(), strict=False)
+    model: Name
+    seed: int = 0
+    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class InputTable(_Model):
+    """``[[endpoints.<name>.inputs]]``: one named column an endpoint's callers send."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    datatype: Datatype = Field(strict=False)
+    width: Annotated[int, Field(ge=1, le=100_000)] = 1
+
+
+class EndpointTable(_Model):
+    """``[endpoints.<name>]``: a stable name users call, and how it is served."""
+
+    model: Name
+    inputs: tuple[InputTable, ...] = Field(default=(), strict=False)
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    deadline_ms: Annotated[float, Field(gt=0)] | None = None
+    fallback: str | None = None
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+    max_rows: Annotated[int, Field(ge=1)] = 10_000
+    smoke: tuple[EntryPoint, ...] = Field(default=(), strict=False)
+    smoke_latency_ms: Annotated[float, Field(gt=0)] = 50.0
+    rollback_window_s: Annotated[float, Field(ge=0)] = 300.0
+    health_interval_ms: Annotated[float, Field(ge=50, le=10_000)] = 200.0
+    health_failures: Annotated[int, Field(ge=1, le=100)] = 2
+    traffic: EntryPoint | None = None
+
+
+class ServiceTable(_Model):
+    """``[services.<name>]``: fix a port or leave a service out."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    enabled: bool = True
+
+
+class LoopTable(_Model):
+    """``[loop]``: which trainings play which part in `triune loop`."""
+
+    endpoint: EndpointName
+    first: Name
+    better: Name
+    broken: Name
+    failing: Name
+    rate: Annotated[float, Field(gt=0, le=10_000)] = 200.0
+
+
+SERVICE_NAMES = (
+    "envoy",
+    "ingest",
+    "guard",
+    "tracker",
+    "temporal",
+    "prometheus",
+    "alertmanager",
+    "postgres",
+    "valkey",
+    "seaweedfs",
+    "mlflow",
+)
+
+
+class Config(_Model):
+    """The whole of `triune.toml`."""
+
+    workspace: WorkspaceTable
+    datasets: dict[Name, DatasetTable] = Field(default_factory=dict)
+    features: dict[Name, FeatureTable] = Field(default_factory=dict)
+    trainings: dict[Name, TrainingTable] = Field(default_factory=dict)
+    endpoints: dict[EndpointName, EndpointTable] = Field(default_factory=dict)
+    services: dict[str, ServiceTable] = Field(default_factory=dict)
+    loop: LoopTable | None = None
+
+
+def _dangling(table: dict[str, Any], file: str) -> list[Problem]:
+    """References inside the file that lead nowhere; read from the raw table, so that they
+    are found even where another key is wrong."""
+    found: list[Problem] = []
+
+    def section(name: str) -> dict[str, Any]:
+        value = table.get(name, {})
+        return value if isinstance(value, dict) else {}
+
+    def rows(name: str) -> list[tuple[str, dict[str, Any]]]:
+        return [(key, row) for key, row in section(name).items() if isinstance(row, dict)]
+
+    def require(key: str, name: object, known: Iterable[str], noun: str) -> None:
+        names = list(known)
+        if isinstance(name, str) and name not in names:
+            what = f"there is no {noun} named {name!r}"
+            found.append(Problem(file, key, what, _closest(name, names)))
+
+    for name, feature in rows("features"):
+        key = f"features.{name}.dataset"
+        require(key, feature.get("dataset"), section("datasets"), "dataset")
+    for name, training in rows("trainings"):
+        key = f"trainings.{name}"
+        require(f"{key}.dataset", training.get("dataset"), section("datasets"), "dataset")
+        views = training.get("features", [])
+        for view in views if isinstance(views, list) else []:
+            require(f"{key}.features", view, section("features"), "feature view")
+    for name in section("services"):
+        require(f"services.{name}", name, SERVICE_NAMES, "service")
+    loop = section("loop")
+    require("loop.endpoint", loop.get("endpoint"), section("endpoints"), "endpoint")
+    for part in ("first", "better", "broken", "failing"):
+        require(f"loop.{part}", loop.get(part), section("trainings"), "training")
+    return found
+
+
+def load(root: Path) -> Config:
+    """Read and check ``root/triune.toml``.
+
+    Raises
+    ------
+    ConfigError: with *every* problem, each naming file, key path, what and how to mend.
+    """
+    path = root / FILE_NAME
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            [Problem(str(path), "", "the file does not exist", "Run `triune init` to write one.")]
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            [Problem(str(path), "", f"not UTF-8: {error.reason}", "Save the file as UTF-8.")]
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            [Problem(str(path), "", f"not TOML: {error}", "Mend the syntax at that place.")]
+        ) from None
+    return parse(table, str(path))
+
+
+def parse(table: dict[str, Any], file: str = FILE_NAME) -> Config:
+    """Check a table that was read already; raises `ConfigError` with every problem."""
+    dangling = _dangling(table, file)
+    try:
+        config = Config.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(_problems(error, file) + dangling) from None
+    if dangling:
+        raise ConfigError(dangling)
+    return config
+
+
+def _problems(error: ValidationError, file: str) -> list[Problem]:
+    problems = []
+    for item in error.errors():
+        location = [str(part) for part in item["loc"] if part != "[key]"]
+        problems.append(Problem(file, ".".join(location), *_explain(item, location)))
+    return problems
+
+
+def _explain(item: Any, location: list[str]) -> tuple[str, str]:
+    kind = item["type"]
+    if kind == "extra_forbidden":
+        return "unknown key", _closest(location[-1], _known_keys(location[:-1]))
+    if kind == "missing":
+        return "missing", f"Add `{location[-1]} = ...`."
+    if kind == "string_pattern_mismatch":
+        return _pattern_problem(str(item.get("input")), item["ctx"]["pattern"])
+    return item["msg"][0].lower() + item["msg"][1:], f"Found {item.get('input')!r}."
+
+
+def _pattern_problem(value: str, pattern: str) -> tuple[str, str]:
+    if ":" in pattern:
+        return f"{value!r} is not an entry point", "Write `module:function`."
+    return (
+        f"{value!r} is not a valid name",
+        "Use lower-case letters, digits, '-' and '_', a letter first.",
+    )
+
+
+def _closest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"Did you mean `{near[0]}`?"
+    if known:
+        return "Known: " + ", ".join(f"`{k}`" for k in sorted(known)) + "."
+    return "None is declared; remove the key or declare it."
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    """The keys allowed at a place, found by walking the models along its path."""
+    tables: dict[str, type[BaseModel]] = {
+        "workspace": WorkspaceTable,
+        "datasets": DatasetTable,
+        "features": FeatureTable,
+        "trainings": TrainingTable,
+        "endpoints": EndpointTable,
+        "services": ServiceTable,
+        "loop": LoopTable,
+    }
+    if not location:
+        return list(Config.model_fields)
+    model = tables.get(location[0], Config)
+    if location[0] == "endpoints" and "inputs" in location:
+        model = InputTable
+    return list(model.model_fields)
+
+
+def slug(endpoint: str) -> str:
+    """An endpoint's name as one word: for processes, clusters and model names."""
+    return re.sub(r"[^a-z0-9_-]", "-", endpoint)

@@ -1,0 +1,100 @@
+"""Files that are never half written, and locks that die with their holder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from triune.core.errors import Conflict, Refused
+
+OWNER_ONLY = 0o600
+
+
+def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
+    """Replace ``path`` in one step: readers see the old bytes or the new, never a mixture.
+
+    The data is written beside the target, synced, renamed over it, and the folder is
+    synced, so that after a return it survives kill -9 and a power cut.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    payload = data.encode() if isinstance(data, str) else data
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names inside a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
+    """`write_atomic` of the value as indented JSON."""
+    write_atomic(path, json.dumps(value, indent=2, sort_keys=True) + "\n", mode=mode)
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file, or None when the file does not exist."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def secret(path: Path, *, length: int = 32) -> str:
+    """The secret kept in ``path``, generated at first use and readable by the owner only."""
+    if not path.exists():
+        with locked(path.with_name(path.name + ".lock")):
+            if not path.exists():
+                write_atomic(path, secrets.token_urlsafe(length), mode=OWNER_ONLY)
+    return path.read_text().strip()
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on a file; the kernel drops it when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise Conflict(
+                "already-running",
+                "another process holds the lock",
+                context=str(path),
+                hint="Wait for it to end, or stop it.",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def inside(root: Path, name: str) -> Path:
+    """``root / name``, refused when it would leave ``root``."""
+    base = root.resolve()
+    target = (base / name).resolve()
+    if target != base and base not in target.parents:
+        raise Refused("path-leaves-folder", f"{name!r} leads out of its folder", context=str(root))
+    return target

@@ -1,0 +1,49 @@
+"""Every kind of event, with a sentence; an unknown kind is refused at the door.
+
+The page ``docs/reference/events.md`` is checked against this table.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from triune.core.errors import Refused
+
+KINDS: dict[str, str] = {
+    "workspace.created": "A workspace was made by `triune init`.",
+    "dataset.versioned": "A dataset's content was recorded under a version.",
+    "features.defined": "A feature view's definition was recorded under a content hash.",
+    "environment.recorded": "A software environment was recorded by the hash of its packages.",
+    "commit.recorded": "A commit, with the diff when the tree was dirty, was recorded.",
+    "run.started": "A run began.",
+    "run.finished": "A run ended; its status, parameters and last metrics are in the payload.",
+    "model.registered": "A run's model became a version in the registry, signed, with a card.",
+    "model.aliased": "An alias was moved to a model version.",
+    "model.refused": "A model was not loaded: its signature or digest did not hold.",
+    "release.created": "An immutable bundle that an endpoint can serve was made.",
+    "rollout.started": "The change of an endpoint from one release to another began.",
+    "rollout.smoked": "The candidate's smoke tests were run, with their results.",
+    "rollout.refused": "The candidate failed before it saw traffic; nothing changed for users.",
+    "rollout.switched": "Traffic moved from one release to another.",
+    "rollout.rolled-back": "Traffic returned to the previous release, and why.",
+    "rollout.completed": "The rollback window ended; the old release was stopped.",
+    "prediction.served": "An answer went out through the gateway: the exposure of a unit.",
+    "outcome.observed": "What happened to a unit after a prediction became known.",
+    "service.started": "A service became ready.",
+    "service.stopped": "A service was stopped on purpose.",
+    "run.reproduced": "A run was done again and compared, with a verdict.",
+    "loop.started": "The whole loop began.",
+    "loop.finished": "The whole loop ended, with the result of its checks.",
+}
+
+
+def check(kind: str) -> None:
+    """Refuse a kind that is not in the table, naming the closest one."""
+    if kind in KINDS:
+        return
+    near = difflib.get_close_matches(kind, KINDS, n=1)
+    raise Refused(
+        "event-kind-unknown",
+        f"there is no event kind {kind!r}",
+        hint=f"Did you mean {near[0]!r}?" if near else "Known: " + ", ".join(sorted(KINDS)),
+    )
