@@ -69,79 +69,119 @@ class _Model(BaseModel):
 class WorkspaceTable(_Model):
     """``[workspace]``: who this is and which profile it runs on."""
 
-    name: Name
-    profile: Profile = Field(default=Profile.LOCAL, strict=False)
-    code: RelativePath = "src"
+    name: Name = Field(description="the workspace's name, in every event")
+    profile: Profile = Field(
+        default=Profile.LOCAL, strict=False, description="which engines it runs on"
+    )
+    code: RelativePath = Field(default="src", description="folder of the workspace's own code")
 
 
 class DatasetTable(_Model):
     """``[datasets.<name>]``: a folder or file that DVC versions."""
 
-    path: RelativePath
-    build: EntryPoint | None = None
+    path: RelativePath = Field(description="folder or file, relative to the workspace")
+    build: EntryPoint | None = Field(
+        default=None, description="`build(folder)`: writes the dataset's files"
+    )
 
 
 class FeatureTable(_Model):
     """``[features.<name>]``: a function from dataset to columns."""
 
-    function: EntryPoint
-    dataset: Name
-    description: str = ""
+    function: EntryPoint = Field(description="`view(data) -> DataFrame`, point-in-time correct")
+    dataset: Name = Field(description="the dataset it reads")
+    description: str = Field(default="", description="a sentence for people")
 
 
 class TrainingTable(_Model):
     """``[trainings.<name>]``: one way to make a model."""
 
-    function: EntryPoint
-    dataset: Name
-    features: tuple[Name, ...] = Field(default=(), strict=False)
-    model: Name
-    seed: int = 0
-    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    function: EntryPoint = Field(description="`train(context)`: logs to its run, saves a model")
+    dataset: Name = Field(description="the dataset it trains on")
+    features: tuple[Name, ...] = Field(
+        default=(), strict=False, description="the feature views it uses"
+    )
+    model: Name = Field(description="the name its model is registered under")
+    seed: int = Field(default=0, description="seed of every random generator")
+    params: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="parameters, recorded with the run"
+    )
 
 
 class InputTable(_Model):
     """``[[endpoints.<name>.inputs]]``: one named column an endpoint's callers send."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    datatype: Datatype = Field(strict=False)
-    width: Annotated[int, Field(ge=1, le=100_000)] = 1
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        description="the tensor's name"
+    )
+    datatype: Datatype = Field(strict=False, description="its element type")
+    width: Annotated[int, Field(ge=1, le=100_000)] = Field(default=1, description="numbers per row")
 
 
 class EndpointTable(_Model):
     """``[endpoints.<name>]``: a stable name users call, and how it is served."""
 
-    model: Name
-    inputs: tuple[InputTable, ...] = Field(default=(), strict=False)
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
-    deadline_ms: Annotated[float, Field(gt=0)] | None = None
-    fallback: str | None = None
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
-    max_rows: Annotated[int, Field(ge=1)] = 10_000
-    smoke: tuple[EntryPoint, ...] = Field(default=(), strict=False)
-    smoke_latency_ms: Annotated[float, Field(gt=0)] = 50.0
-    rollback_window_s: Annotated[float, Field(ge=0)] = 300.0
-    health_interval_ms: Annotated[float, Field(ge=50, le=10_000)] = 200.0
-    health_failures: Annotated[int, Field(ge=1, le=100)] = 2
-    traffic: EntryPoint | None = None
+    model: Name = Field(description="the registered model it serves versions of")
+    inputs: tuple[InputTable, ...] = Field(
+        default=(),
+        strict=False,
+        description="its contract with callers; a release may use fewer, never others",
+    )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="server processes for each release"
+    )
+    deadline_ms: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="after this the fallback answers, marked `degraded`"
+    )
+    fallback: str | None = Field(
+        default=None, description="model version that answers late requests, e.g. `delay@1`"
+    )
+    max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=4 * 1024 * 1024, description="largest request body"
+    )
+    max_rows: Annotated[int, Field(ge=1)] = Field(
+        default=10_000, description="most rows in one request"
+    )
+    smoke: tuple[EntryPoint, ...] = Field(
+        default=(), strict=False, description="`test(client)`: the workspace's own smoke tests"
+    )
+    smoke_latency_ms: Annotated[float, Field(gt=0)] = Field(
+        default=50.0, description="p99 a candidate must stay under in its smoke test"
+    )
+    rollback_window_s: Annotated[float, Field(ge=0)] = Field(
+        default=300.0, description="how long the old release is kept running"
+    )
+    health_interval_ms: Annotated[float, Field(ge=50, le=10_000)] = Field(
+        default=200.0, description="pause between two health checks of a new release"
+    )
+    health_failures: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=2, description="failed checks in a row that roll it back"
+    )
+    traffic: EntryPoint | None = Field(
+        default=None, description="`requests(data)`: recorded traffic for `triune replay`"
+    )
 
 
 class ServiceTable(_Model):
     """``[services.<name>]``: fix a port or leave a service out."""
 
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    enabled: bool = True
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="fixed port; otherwise a free one is chosen and kept"
+    )
+    enabled: bool = Field(default=True, description="false leaves the service out")
 
 
 class LoopTable(_Model):
     """``[loop]``: which trainings play which part in `triune loop`."""
 
-    endpoint: EndpointName
-    first: Name
-    better: Name
-    broken: Name
-    failing: Name
-    rate: Annotated[float, Field(gt=0, le=10_000)] = 200.0
+    endpoint: EndpointName = Field(description="the endpoint it plays on")
+    first: Name = Field(description="training of release A, the first to serve")
+    better: Name = Field(description="training of release B, which replaces A")
+    broken: Name = Field(description="training of release C, which a smoke test must catch")
+    failing: Name = Field(description="training of release D, which fails after its switch")
+    rate: Annotated[float, Field(gt=0, le=10_000)] = Field(
+        default=200.0, description="requests per second of the replayed traffic"
+    )
 
 
 SERVICE_NAMES = (
