@@ -66,6 +66,10 @@ class Store(Protocol):
         """How many events match."""
         ...
 
+    def last_sequence(self) -> int:
+        """The sequence of the newest event; 0 when there is none."""
+        ...
+
     def parents(self, refs: Sequence[str]) -> list[Edge]:
         """Edges from these children to their parents."""
         ...

@@ -1,0 +1,208 @@
+"""The ledger as everyone uses it: append and forget, record and be sure, ask."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triune.core.errors import Refused, TriuneError
+from triune.ledger import kinds, migrations
+from triune.ledger.backends import connect
+from triune.ledger.backends.database import Database
+from triune.ledger.backends.sql import SqlStore
+from triune.ledger.drain import Drainer
+from triune.ledger.envelope import Edge, Event
+from triune.ledger.journal import LIMIT_BYTES, Journal
+from triune.ledger.ports import Position, Query, Store, Stored
+
+if TYPE_CHECKING:
+    from triune.ledger.runs import RunIndex
+
+CLOSE_SECONDS = 10.0
+POLL_SECONDS = 0.05
+
+_log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """One workspace's log. Thread-safe; usable in a child after a fork."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        *,
+        workspace: str,
+        database: Database | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self._database = database
+        self._store = store
+        self._journal = journal
+        self._drainer = Drainer(journal, store)
+
+    @classmethod
+    def open(
+        cls, url: str, journal: Path, *, workspace: str, journal_limit: int = LIMIT_BYTES
+    ) -> Ledger:
+        """Open the ledger at ``url``, its tables brought up to date.
+
+        Events that dead processes left in the folder ``journal`` are taken over in the
+        background; `flush` waits for them.
+
+        Raises
+        ------
+        Unavailable: ``ledger-unreachable``.
+        Conflict: ``ledger-schema-newer``.
+        """
+        database = connect(url)
+        migrations.ensure(database)
+        ledger = cls(
+            SqlStore(database),
+            Journal(journal, limit_bytes=journal_limit),
+            workspace=workspace,
+            database=database,
+        )
+        if ledger._journal.adopt():
+            ledger._drainer.wake()
+        return ledger
+
+    @property
+    def database(self) -> Database:
+        """The database below, for other indexes that live in it; not there over a fake."""
+        if self._database is None:
+            raise TriuneError("ledger-without-database", "this ledger is kept in memory")
+        return self._database
+
+    @cached_property
+    def runs(self) -> RunIndex:
+        """The index of runs in the same database."""
+        from triune.ledger.runs import RunIndex
+
+        return RunIndex(self.database)
+
+    def append(self, event: Event) -> None:
+        """Hand an event over: it survives kill -9 of any process and reaches the store soon.
+
+        One ``write`` to a local file. The caller never waits for the database, not even when
+        it is down. For what must also survive a power cut, use `record`.
+
+        Raises
+        ------
+        Refused: ``event-kind-unknown``, ``event-invalid``, ``event-too-large``.
+        Unavailable: ``journal-full``, ``ledger-disk-full``; the event was not taken.
+        """
+        check(event)
+        self._journal.append(event)
+        self._drainer.wake()
+
+    def record(self, events: Sequence[Event], *, position: Position | None = None) -> int:
+        """Store events now, with a reader's position; synced when it returns.
+
+        Returns how many were new: an id that is stored already is not stored again. All or
+        nothing.
+        """
+        for event in events:
+            check(event)
+        return self._store.append(events, position=position)
+
+    def flush(self, timeout: float = 30.0) -> None:
+        """Wait until all events appended so far by this process are in the store.
+
+        Raises
+        ------
+        Unavailable: (``ledger-flush-timeout``) the events stay in the journal.
+        """
+        self._drainer.flush(timeout)
+
+    def get(self, identifier: str) -> Event | None:
+        """The event with this id."""
+        return self._store.get(identifier)
+
+    def select(self, query: Query | None = None) -> Iterator[Stored]:
+        """Events that match, in the order of the log or newest first."""
+        return self._store.select(query or Query())
+
+    def count(self, query: Query | None = None) -> int:
+        """How many events match."""
+        return self._store.count(query or Query())
+
+    def position(self, reader: str) -> str | None:
+        """How far a named reader has come; None before its first position."""
+        return self._store.position(reader)
+
+    def parents(self, refs: Sequence[str]) -> list[Edge]:
+        """Edges from these children to their parents."""
+        return self._store.parents(refs)
+
+    def ancestors(self, ref: str, *, limit: int = 100_000) -> list[Edge]:
+        """All edges on the way from ``ref`` to its roots, each once."""
+        return self._store.ancestors(ref, limit=limit)
+
+    def descendants(self, ref: str, *, limit: int = 100_000) -> list[Edge]:
+        """All edges on the way from ``ref`` to what was made from it, each once."""
+        return self._store.descendants(ref, limit=limit)
+
+    def references(self, kind: str) -> Iterator[str]:
+        """Every reference of a kind that the ledger knows."""
+        return self._store.references(kind)
+
+    def follow(
+        self, query: Query | None = None, *, stop: threading.Event | None = None
+    ) -> Iterator[Stored]:
+        """Events that match, those stored already and then each new one as it arrives.
+
+        Ends when ``stop`` is set; asks the store 20 times a second whether its log grew.
+        """
+        wanted = query or Query()
+        ended = stop or threading.Event()
+        after = wanted.after
+        while not ended.is_set():
+            top = self._store.last_sequence()
+            if top > after:
+                for stored in self._store.select(_behind(wanted, after)):
+                    after = max(after, stored.sequence)
+                    yield stored
+                after = max(after, top)
+            ended.wait(POLL_SECONDS)
+
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """Drain what can be drained in ``timeout`` seconds and let go of everything.
+
+        What the store did not take stays in the journal for the next process.
+        """
+        if self._journal.accepted:
+            try:
+                self._drainer.flush(timeout)
+            except TriuneError:
+                _log.warning("the ledger closes with events still in the journal")
+        self._drainer.stop(timeout)
+        self._journal.close()
+        self._store.close()
+
+
+def _behind(query: Query, after: int) -> Query:
+    return replace(query, after=after, limit=None, newest_first=False)
+
+
+def check(event: Event) -> None:
+    """Refuse what no store could keep, before anything is written.
+
+    Raises
+    ------
+    Refused: ``event-kind-unknown``, ``event-invalid``.
+    """
+    kinds.check(event.kind)
+    for name, text in (("id", event.id), ("subject", event.subject), ("actor", event.actor)):
+        if not text or "\x00" in text:
+            raise Refused(
+                "event-invalid",
+                f"the event's {name} is {text!r}",
+                context=event.kind,
+                hint="Give it a text without NUL characters.",
+            )
