@@ -182,7 +182,10 @@ def _row(run: IndexedRun) -> Row:
 
 def _run(row: Row, metrics: Mapping[str, float], params: Mapping[str, str]) -> IndexedRun:
     payload = msgspec.json.decode(row[7])
-    return IndexedRun(*row[:7], payload=payload, metrics=metrics, params=params)
+    identifier, name, status, started, finished, model, mlflow_id = row[:7]
+    return IndexedRun(
+        identifier, name, status, started, finished, model, mlflow_id, payload, metrics, params
+    )
 
 
 def _where(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:

@@ -26,13 +26,13 @@ _SET_POSITION = (
 )
 _ANCESTORS = """
 WITH RECURSIVE way(ref) AS (
-  SELECT CAST(? AS TEXT) UNION SELECT e.parent FROM way JOIN edges e ON e.child = way.ref
+  SELECT child FROM edges WHERE child = ? UNION SELECT e.parent FROM way JOIN edges e ON e.child = way.ref
 )
 SELECT e.child, e.parent, e.role FROM way JOIN edges e ON e.child = way.ref LIMIT ?
 """
 _DESCENDANTS = """
 WITH RECURSIVE way(ref) AS (
-  SELECT CAST(? AS TEXT) UNION SELECT e.child FROM way JOIN edges e ON e.parent = way.ref
+  SELECT parent FROM edges WHERE parent = ? UNION SELECT e.child FROM way JOIN edges e ON e.parent = way.ref
 )
 SELECT e.child, e.parent, e.role FROM way JOIN edges e ON e.parent = way.ref LIMIT ?
 """
