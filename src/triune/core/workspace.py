@@ -99,7 +99,7 @@ class Workspace:
     def sockets(self) -> Path:
         """A private folder whose path is short enough for Unix sockets."""
         near = self.run_folder
-        if len(str(near)) <= _SOCKET_LIMIT:
+        if len(os.fsencode(near)) <= _SOCKET_LIMIT:
             return near
         return Path(tempfile.gettempdir()) / f"triune-{os.getuid()}-{self.marker}"
 
