@@ -1,0 +1,1 @@
+"""The gateway: one address for callers, and a table that says who answers them."""

@@ -1,0 +1,1 @@
+"""Gateways that pass ``tests/contract/test_gateway.py``."""
