@@ -1,0 +1,47 @@
+"""September onward as live requests: one for each flight, an hour before it should leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from triune.app.replay import Request
+
+from flights.features import ASOF, LEAD, SCHEDULE, asof_of, read_flights, read_weather, schedule_of
+from flights.train import LAST_TRAINING_MONTH, label
+
+# From touching down or leaving the gate nothing is recorded in UTC: on the ground, before
+# and after the air time, a flight spends about half an hour.
+GROUND = pd.Timedelta(minutes=30)
+
+
+def requests(data: Path) -> Iterator[Request]:
+    """Requests in the order of their moments; the unit is the aircraft (tail number).
+
+    Flights without a tail number (all cancelled) are left out: they have no unit. A
+    cancelled or diverted flight is asked for like any other, and has no outcome.
+    """
+    flights = read_flights(data)
+    inputs = pd.concat([schedule_of(flights), asof_of(flights, read_weather(data))], axis="columns")
+    served = (flights["month"] > LAST_TRAINING_MONTH) & flights["tailnum"].notna()
+    order = flights[served].sort_values("moment", kind="stable").index
+    flights, inputs = flights.loc[order], inputs.loc[order, [*SCHEDULE, *ASOF]]
+    late = label(flights).to_numpy()
+    arrived = flights["departed"] + pd.to_timedelta(flights["air_time"], unit="m") + GROUND
+    known_after = (arrived - flights["moment"]).dt.total_seconds().to_numpy()
+    moments = flights["moment"].dt.to_pydatetime()
+    names = list(inputs.columns)
+    rows = zip(*(inputs[name].tolist() for name in names), strict=True)
+    for unit, moment, row, was_late, known in zip(
+        flights["tailnum"], moments, rows, late, known_after, strict=True
+    ):
+        arrives = not np.isnan(was_late)
+        yield Request(
+            unit=unit,
+            at=moment,
+            inputs={name: [value] for name, value in zip(names, row, strict=True)},
+            outcome=float(was_late) if arrives else None,
+            outcome_delay_s=float(known) if arrives else LEAD.total_seconds(),
+        )

@@ -1,0 +1,187 @@
+"""Four trainings of the same small model: two that are meant, two that are meant to fail.
+
+Every training learns from January to August. The last days of each month are held out, so
+that quality can be followed month by month on days the model has not seen. September
+onward is never touched here: it is the live traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from flights.features import ASOF, read_flights
+
+if TYPE_CHECKING:
+    from triune.models.training import TrainingContext
+
+LATE_MINUTES = 15
+LAST_TRAINING_MONTH = 8
+FIRST_HELD_OUT_DAY = 25
+CATEGORIES = ("day_of_week", "hour", "carrier", "origin", "dest")
+# The month is not a feature of the models: the months served were never seen in training.
+NUMBERS = ("distance",)
+
+
+@dataclass(frozen=True)
+class Split:
+    """All flights with their labels, and which of them are learned from and checked on."""
+
+    table: pd.DataFrame
+    late: pd.Series[float]
+    fit: pd.Series[bool]
+    check: pd.Series[bool]
+
+
+def schedule(context: TrainingContext) -> None:
+    """A: what the published schedule alone tells."""
+    _train(context, NUMBERS)
+
+
+def asof(context: TrainingContext) -> None:
+    """B: the schedule, the weather and the recent delay at the origin."""
+    _train(context, NUMBERS + ASOF)
+
+
+def broken(context: TrainingContext) -> None:
+    """C: a label turned upside down, a mistake that every metric of its own run hides."""
+    _train(context, NUMBERS + ASOF, invert=True)
+
+
+def leaky(context: TrainingContext) -> None:
+    """D: the same model as B in a wrapper that leaks a handle for each row it answers."""
+    from flights.leak import leaking
+
+    _train(context, NUMBERS + ASOF, wrap=leaking)
+
+
+def label(flights: pd.DataFrame) -> pd.Series[float]:
+    """1.0 when the flight arrived more than fifteen minutes late, 0.0 when not.
+
+    Missing for cancelled and diverted flights: they never arrived as planned, so that the
+    question has no answer for them. They are asked for (nobody knows an hour before), but
+    neither trained on nor scored.
+    """
+    late = (flights["arr_delay"] > LATE_MINUTES).astype("float64")
+    return late.where(flights["arr_delay"].notna())
+
+
+def _train(
+    context: TrainingContext, numbers: Sequence[str], *, invert: bool = False, wrap: Any = None
+) -> None:
+    from threadpoolctl import threadpool_limits
+
+    flights = read_flights(context.data)
+    split = _split(context, flights, [*CATEGORIES, *numbers], invert=invert)
+    held_out = split.table[split.check]
+    # One thread: the sums inside the solver then always run in the same order, bit for bit.
+    with threadpool_limits(limits=1):
+        model = _fit(context, split, numbers)
+        scores = pd.Series(model.predict_proba(held_out)[:, 1], index=held_out.index)
+    late = split.late[split.check]
+    _log_by_month(context, flights["month"][split.check], late, scores)
+    _plot(context, late.to_numpy(), scores.to_numpy())
+    served = wrap(model, int(context.params["handles"])) if wrap else model
+    context.save_model(served, example=held_out.head(8))
+
+
+def _split(
+    context: TrainingContext, flights: pd.DataFrame, columns: list[str], *, invert: bool
+) -> Split:
+    table = pd.concat(list(context.features.values()), axis="columns")[columns]
+    late = label(flights)
+    usable = late.notna() & (flights["month"] <= LAST_TRAINING_MONTH)
+    held_out = flights["day"] >= FIRST_HELD_OUT_DAY
+    return Split(table, 1.0 - late if invert else late, usable & ~held_out, usable & held_out)
+
+
+def _fit(context: TrainingContext, split: Split, numbers: Sequence[str]) -> Any:
+    """Fit in rounds of a few iterations, so that the learning curve can be logged."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss, roc_auc_score
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    columns = ColumnTransformer(
+        [
+            ("categories", OneHotEncoder(handle_unknown="ignore"), list(CATEGORIES)),
+            ("numbers", StandardScaler(), list(numbers)),
+        ]
+    )
+    learned = columns.fit_transform(split.table[split.fit])
+    checked = columns.transform(split.table[split.check])
+    late, held_out_late = split.late[split.fit], split.late[split.check]
+    model = LogisticRegression(
+        C=float(context.params["regularisation"]),
+        max_iter=int(context.params["iterations"]),
+        warm_start=True,
+        random_state=context.seed,
+    )
+    for step in range(1, int(context.params["rounds"]) + 1):
+        with _round_ends_early():
+            model.fit(learned, late)
+        scores = model.predict_proba(checked)[:, 1]
+        context.run.log(
+            step=step,
+            train_log_loss=float(log_loss(late, model.predict_proba(learned)[:, 1])),
+            log_loss=float(log_loss(held_out_late, scores)),
+            auc=float(roc_auc_score(held_out_late, scores)),
+        )
+    return Pipeline([("columns", columns), ("model", model)])
+
+
+def _round_ends_early() -> Any:
+    """A round is a few iterations by design; scikit-learn would warn about each."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
+
+
+def _log_by_month(
+    context: TrainingContext,
+    months: pd.Series[int],
+    late: pd.Series[float],
+    scores: pd.Series[float],
+) -> None:
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    for month in sorted(months.unique()):
+        rows = months == month
+        context.run.log(
+            step=int(month),
+            month_auc=float(roc_auc_score(late[rows], scores[rows])),
+            month_log_loss=float(log_loss(late[rows], scores[rows])),
+            month_late_rate=float(late[rows].mean()),
+        )
+
+
+def _plot(context: TrainingContext, late: np.ndarray[Any, Any], scores: Any) -> None:
+    from matplotlib.figure import Figure
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    wrong, right, _ = roc_curve(late, scores)
+    figure = Figure(figsize=(4.5, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.75", linewidth=1)
+    axes.plot(wrong, right, label=f"AUC {roc_auc_score(late, scores):.3f}")
+    axes.set(title="ROC, held-out days", xlabel="on time, called late", ylabel="late, called late")
+    axes.legend(loc="lower right")
+    context.run.figure("roc", figure)
+
+    edges = np.quantile(scores, np.linspace(0, 1, 11))
+    bins = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, 9)
+    said = [scores[bins == i].mean() for i in range(10)]
+    was = [late[bins == i].mean() for i in range(10)]
+    figure = Figure(figsize=(4.5, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.75", linewidth=1)
+    axes.plot(said, was, marker="o")
+    axes.set(title="Calibration, held-out days", xlabel="predicted", ylabel="observed")
+    context.run.figure("calibration", figure)

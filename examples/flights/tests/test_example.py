@@ -1,0 +1,153 @@
+"""The example on its real tables: what it trains on, what it sends, what it must reach."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flights import features, smoke, traffic, train
+from flights.golden import golden
+
+
+@dataclass
+class Run:
+    rows: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)
+
+    def log(self, *, step: int, **metrics: float) -> None:
+        self.rows.append((step, metrics))
+
+    def figure(self, name: str, figure: Any) -> None:  # noqa: ARG002
+        self.figures.append(name)
+
+
+@dataclass
+class Context:
+    """The shape of a training context, without the tracking behind it."""
+
+    data: Path
+    features: dict[str, pd.DataFrame]
+    params: dict[str, float]
+    seed: int = 13
+    run: Run = field(default_factory=Run)
+    model: Any = None
+    example: pd.DataFrame | None = None
+
+    def save_model(self, model: Any, *, example: pd.DataFrame) -> None:
+        self.model, self.example = model, example
+
+
+@dataclass
+class Endpoint:
+    """A model as an endpoint answers for it: every input arrives, the model takes its own."""
+
+    model: Any
+    columns: list[str]
+
+    def infer(self, inputs: dict[str, list[Any]]) -> dict[str, Any]:
+        table = pd.DataFrame(inputs)[self.columns]
+        scores = self.model.predict_proba(table)[:, 1]
+        return {"outputs": [{"name": "probabilities", "data": scores.tolist()}]}
+
+
+def trained(name: str, tables: Path, **params: float) -> Context:
+    views = {"schedule": features.schedule(tables)}
+    if name != "schedule":
+        views["asof"] = features.asof(tables)
+    settings = {"regularisation": 1.0, "rounds": 2, "iterations": 15, "handles": 20} | params
+    context = Context(tables, views, settings)
+    getattr(train, name)(context)
+    return context
+
+
+def area_served(context: Context, tables: Path) -> float:
+    """AUC on September onward."""
+    from sklearn.metrics import roc_auc_score
+
+    flights = features.read_flights(tables)
+    late = train.label(flights)
+    served = late.notna() & (flights["month"] > train.LAST_TRAINING_MONTH)
+    assert context.example is not None
+    columns = list(context.example.columns)
+    table = pd.concat(list(context.features.values()), axis="columns").loc[served, columns]
+    return float(roc_auc_score(late[served], context.model.predict_proba(table)[:, 1]))
+
+
+def test_point_in_time_features_lift_the_live_auc(tables: Path) -> None:
+    schedule, asof = trained("schedule", tables), trained("asof", tables)
+    assert 0.61 < area_served(schedule, tables) < 0.66
+    assert 0.69 < area_served(asof, tables) < 0.75
+    assert asof.run.figures == ["roc", "calibration"]
+    months = [step for step, metrics in asof.run.rows if "month_auc" in metrics]
+    assert months == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert all(math.isfinite(value) for _, row in asof.run.rows for value in row.values())
+
+
+def test_a_training_done_twice_is_bit_equal(tables: Path) -> None:
+    first, second = trained("asof", tables), trained("asof", tables)
+    assert first.run.rows == second.run.rows
+    assert pickle.dumps(first.model) == pickle.dumps(second.model)
+
+
+def test_good_models_pass_the_smoke_tests_and_the_broken_one_does_not(tables: Path) -> None:
+    for name in ("schedule", "asof"):
+        context = trained(name, tables)
+        endpoint = Endpoint(context.model, list(context.example.columns))  # type: ignore[union-attr]
+        smoke.ranks_late_flights_higher(endpoint)  # type: ignore[arg-type]
+        smoke.reacts_to_delay(endpoint)  # type: ignore[arg-type]
+    context = trained("broken", tables)
+    endpoint = Endpoint(context.model, list(context.example.columns))  # type: ignore[union-attr]
+    for test in (smoke.ranks_late_flights_higher, smoke.reacts_to_delay):
+        with pytest.raises(AssertionError, match=r"AUC 0\.2|falls"):
+            test(endpoint)  # type: ignore[arg-type]
+
+
+def test_the_leaking_model_answers_then_ends_its_process(
+    tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+    context = trained("leaky", tables, handles=20)
+    assert context.example is not None
+    row = context.example.head(1)
+    for _ in range(20):
+        assert 0.0 <= context.model.predict(None, row)[0] <= 1.0
+    assert ended == []
+    context.model.predict(None, row)
+    assert ended == [70]
+
+
+def test_no_training_row_lies_in_the_months_served(tables: Path) -> None:
+    flights = features.read_flights(tables)
+    context = Context(tables, {"schedule": features.schedule(tables)}, {})
+    split = train._split(context, flights, ["hour"], invert=False)  # type: ignore[arg-type]
+    assert flights["month"][split.fit | split.check].max() == 8
+    assert not (split.fit & split.check).any()
+    assert split.late[split.fit | split.check].isin([0.0, 1.0]).all()
+
+
+def test_traffic_is_september_onward_in_order_with_outcomes(tables: Path) -> None:
+    every = traffic.requests(tables)
+    first = list(itertools.islice(every, 3000))
+    assert first[0].at.isoformat().startswith("2013-09-01T")
+    assert [request.at for request in first] == sorted(request.at for request in first)
+    assert {request.outcome for request in first} == {0.0, 1.0, None}
+    known = [request for request in first if request.outcome is not None]
+    assert all(request.outcome_delay_s > 3600 - 30 * 60 for request in known)
+    assert set(first[0].inputs) == {*features.SCHEDULE, *features.ASOF}
+    assert all(np.isfinite(request.inputs["temperature"][0]) for request in first)
+
+
+def test_the_golden_sample_has_every_input_and_both_ends() -> None:
+    inputs, late = golden()
+    assert set(inputs) == {*features.SCHEDULE, *features.ASOF}
+    assert {len(column) for column in inputs.values()} == {len(late)}
+    assert sum(late) * 2 == len(late)

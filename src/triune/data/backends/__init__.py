@@ -1,0 +1,1 @@
+"""Engines behind the ports of `triune.data`: the only files that import them."""

@@ -1,0 +1,245 @@
+"""Dataset content in DVC: its cache, its files beside the data, its remotes.
+
+DVC runs in this process; importing it takes most of a second, so that what can be answered
+from its documented file layout (``files/md5/<2 hex>/<30 hex>``, a folder's listing as JSON)
+is answered without it. Plain ``dvc status``, ``dvc checkout`` and ``dvc push`` work on the
+same files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from triune.core.errors import NotFound, Refused, TriuneError, Unavailable
+from triune.core.files import OWNER_ONLY, inside, write_atomic
+from triune.data.model import Remote
+from triune.data.ports import Tracked
+
+REMOTE = "triune"
+FOLDER_MARK = ".dir"
+IGNORED = ".triune"
+_HASH_FOLDER = Path("files", "md5")
+
+
+@dataclass(frozen=True)
+class DvcStore:
+    """The DVC repository at ``root``, made at first use; ``home`` is for DVC's own index."""
+
+    root: Path
+    home: Path
+    remote: Remote
+
+    def add(self, path: Path) -> Tracked:
+        with self._repo() as repo:
+            repo.add([str(path)])
+        tracked = self.tracked(path)
+        if tracked is None:
+            raise TriuneError("dvc-failed", "dvc add left no file beside", context=str(path))
+        return tracked
+
+    def tracked(self, path: Path) -> Tracked | None:
+        file = path.with_name(path.name + ".dvc")
+        if not file.is_file():
+            return None
+        import yaml  # type: ignore[import-untyped]
+
+        try:
+            out = yaml.safe_load(file.read_text())["outs"][0]
+            return Tracked(str(out["md5"]), file)
+        except (yaml.YAMLError, LookupError, TypeError) as error:
+            raise TriuneError(
+                "dvc-file-invalid",
+                f"the file does not say which content it stands for: {error}",
+                context=str(file),
+                hint="Restore it from git, or delete it and run `triune data add`.",
+            ) from error
+
+    def push(self, content: str) -> None:
+        if self.pushed(content):
+            return
+        from dvc_data.hashfile.hash_info import HashInfo
+
+        with self._repo() as repo, _reaching(self.remote):
+            keys = {content, *self._listing(content, self._cache).values()}
+            result = repo.cloud.push([HashInfo("md5", key) for key in keys], remote=REMOTE)
+        if result.failed:
+            raise Unavailable(
+                "remote-unreachable",
+                f"{len(result.failed)} files did not reach the remote",
+                context=self.remote.url,
+                hint="See `triune status`; then run `triune data push`.",
+            )
+
+    def pushed(self, content: str) -> bool:
+        folder = self.remote.folder
+        if folder is None:
+            return False
+        store = folder / _HASH_FOLDER
+        if not _object(store, content).is_file():
+            return False
+        wanted = self._listing(content, store).values()
+        return all(_object(store, key).is_file() for key in wanted)
+
+    def objects(self, content: str) -> dict[str, Path]:
+        if not self._cached(content):
+            self._pull(content)
+        cache = self._cache
+        listing = self._listing(content, cache)
+        missing = [name for name, key in listing.items() if not _object(cache, key).is_file()]
+        if missing or not _object(cache, content).is_file():
+            raise NotFound(
+                "dataset-content-missing",
+                f"{missing[0] if missing else content} is neither in the cache nor in the remote",
+                context=self.remote.url,
+                hint="Push it from a machine that has it, or build the dataset anew.",
+            )
+        return {name: _object(cache, key) for name, key in listing.items()}
+
+    @property
+    def _cache(self) -> Path:
+        return self.root / ".dvc" / "cache" / _HASH_FOLDER
+
+    def _cached(self, content: str) -> bool:
+        if not _object(self._cache, content).is_file():
+            return False
+        keys = self._listing(content, self._cache).values()
+        return all(_object(self._cache, key).is_file() for key in keys)
+
+    def _listing(self, content: str, store: Path) -> dict[str, str]:
+        """The key of each name inside the content."""
+        if not content.endswith(FOLDER_MARK):
+            return {"": content}
+        file = _object(store, content)
+        raw = file.read_bytes()
+        md5 = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+        if md5 != content.removesuffix(FOLDER_MARK):
+            raise Refused(
+                "artifact-corrupt",
+                "the listing of a dataset's files no longer matches its hash",
+                context=str(file),
+                hint="Delete that file, so that it is fetched from the remote again.",
+            )
+        listing = {entry["relpath"]: entry["md5"] for entry in json.loads(raw)}
+        for name in listing:
+            inside(self.root, name)
+        return listing
+
+    def _pull(self, content: str) -> None:
+        from dvc_data.hashfile.hash_info import HashInfo
+
+        with self._repo() as repo, _reaching(self.remote):
+            repo.cloud.pull([HashInfo("md5", content)], remote=REMOTE)
+            if _object(self._cache, content).is_file():
+                inner = self._listing(content, self._cache).values()
+                repo.cloud.pull([HashInfo("md5", key) for key in inner], remote=REMOTE)
+
+    @contextmanager
+    def _repo(self) -> Iterator[Any]:
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        # DVC's import sets its own level; below it come only hints for its command line.
+        logging.getLogger("dvc").setLevel(logging.CRITICAL)
+        self._set_up()
+        try:
+            repo = Repo(str(self.root))
+            try:
+                yield repo
+            finally:
+                repo.close()
+        except DvcException as error:
+            raise TriuneError(
+                "dvc-failed",
+                f"DVC: {error}",
+                context=str(self.root),
+                hint="`dvc status -v` in that folder says more.",
+            ) from error
+
+    def _set_up(self) -> None:
+        """Make the folder a DVC repository, and write what is true of this machine only.
+
+        The three files are those of ``dvc init``, which would also touch the git index.
+        """
+        folder = self.root / ".dvc"
+        texts = {
+            folder / "config": _config_text(self.root, self.home),
+            folder / ".gitignore": "/config.local\n/tmp\n/cache\n",
+            self.root / ".dvcignore": f"/{IGNORED}\n",
+        }
+        for file, text in texts.items():
+            if not file.exists():
+                write_atomic(file, text)
+        self._write_local(folder / "config.local", no_scm=not _inside_git(self.root))
+
+    def _write_local(self, file: Path, *, no_scm: bool) -> None:
+        """Keep what a person wrote there; secrets make the file the owner's only."""
+        from configobj import ConfigObj  # type: ignore[import-untyped]
+
+        before = file.read_text() if file.exists() else ""
+        config = ConfigObj(before.splitlines(), interpolation=False, list_values=False)
+        core = config.setdefault("core", {})
+        core["site_cache_dir"] = str(self.home)
+        if no_scm:
+            core["no_scm"] = "true"
+        section = f'remote "{REMOTE}"'
+        config.pop(f"'{section}'", None)
+        if self.remote.folder is None:
+            settings = {
+                "url": self.remote.url,
+                "endpointurl": self.remote.endpoint,
+                "access_key_id": self.remote.access_key,
+                "secret_access_key": self.remote.secret_key,
+                "region": self.remote.region,
+            }
+            config[f"'{section}'"] = {k: v for k, v in settings.items() if v is not None}
+        text = "\n".join(config.write()) + "\n"
+        if text != before:
+            write_atomic(file, text, mode=OWNER_ONLY)
+
+
+def _config_text(root: Path, home: Path) -> str:
+    """The part of DVC's configuration that belongs into git."""
+    url = os.path.relpath(home.parent / "dvc-remote", root / ".dvc")
+    return (
+        "[core]\n    analytics = false\n    check_update = false\n"
+        f"    remote = {REMOTE}\n['remote \"{REMOTE}\"']\n    url = {url}\n"
+    )
+
+
+def _object(store: Path, key: str) -> Path:
+    return store / key[:2] / key[2:]
+
+
+def _inside_git(root: Path) -> bool:
+    here = root.resolve()
+    return any((folder / ".git").exists() for folder in (here, *here.parents))
+
+
+@contextmanager
+def _reaching(remote: Remote) -> Iterator[None]:
+    """Foreign exceptions of the transport become one of ours; secrets stay out of it."""
+    try:
+        yield
+    except OSError as error:
+        raise _unreachable(remote, error) from error
+    except Exception as error:
+        if type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp", "s3fs"):
+            raise _unreachable(remote, error) from error
+        raise
+
+
+def _unreachable(remote: Remote, error: Exception) -> Unavailable:
+    return Unavailable(
+        "remote-unreachable",
+        f"the dataset remote does not answer: {type(error).__name__}: {error}",
+        context=remote.url,
+        hint="`triune up` starts the object store of profile `server`.",
+    )

@@ -1,0 +1,324 @@
+"""The use cases of dataset versions: build, add, verify, check out, look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from triune.core import entrypoints
+from triune.core.config import DatasetTable
+from triune.core.errors import Conflict, NotFound, Refused, TriuneError
+from triune.core.files import locked
+from triune.core.workspace import Workspace
+from triune.data import contents, events
+from triune.data.history import History, split_reference
+from triune.data.model import (
+    DatasetVersion,
+    FileFacts,
+    Remote,
+    State,
+    Status,
+    content_digest,
+    differences,
+    ref_of,
+)
+from triune.data.ports import ContentStore, Log
+from triune.data.swap import fresh_folder, put_in_place
+
+Progress = Callable[[str], None]
+_NAMED_DIFFERENCES = 5
+
+
+def _silent(_: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build did: where the dataset lies, and whether its bytes changed."""
+
+    name: str
+    path: Path
+    changed: bool
+    files: int
+    bytes: int
+
+
+class Data:
+    """The datasets of one workspace. Safe to use from several processes at once."""
+
+    def __init__(
+        self, workspace: Workspace, ledger: Log, store: ContentStore, remote: Remote
+    ) -> None:
+        self._workspace = workspace
+        self._ledger = ledger
+        self._history = History(workspace.root, ledger)
+        self._store = store
+        self._remote = remote
+
+    def names(self) -> tuple[str, ...]:
+        """The datasets that ``triune.toml`` declares."""
+        return tuple(self._workspace.config.datasets)
+
+    def path(self, name: str) -> Path:
+        """Where the workspace keeps a dataset."""
+        return self._workspace.root / self._table(name).path
+
+    def build(self, name: str, *, on_progress: Progress = _silent) -> Built:
+        """Run the dataset's build function into a new folder and put that in place.
+
+        The old content stays until the new is complete; kill -9 at any moment leaves one of
+        the two. When the bytes are the same, nothing is touched.
+
+        Raises
+        ------
+        NotFound: ``dataset-unknown``, ``dataset-has-no-build``.
+        TriuneError: ``dataset-build-failed`` when the function raises or writes nothing.
+        """
+        table = self._table(name)
+        if table.build is None:
+            raise NotFound(
+                "dataset-has-no-build",
+                f"datasets.{name} names no build function",
+                context=str(self.path(name)),
+                hint=f"Put the files there yourself, or set datasets.{name}.build.",
+            )
+        code = self._workspace.root / self._workspace.config.workspace.code
+        function = entrypoints.load(table.build, code)
+        target = self.path(name)
+        with self._locked(name), fresh_folder(target) as folder:
+            on_progress(f"building {name}")
+            _run_build(function, folder, table.build)
+            found = contents.digests(folder)
+            size = sum(file.stat().st_size for file in contents.names(folder).values())
+            changed = not target.exists() or contents.digests(target) != found
+            if changed:
+                put_in_place(folder, target)
+        on_progress(f"{name}: {len(found)} files, {'new bytes' if changed else 'unchanged'}")
+        return Built(name, target, changed, len(found), size)
+
+    def add(self, name: str, *, on_progress: Progress = _silent) -> DatasetVersion:
+        """Record the dataset's bytes as a version: in DVC's cache, the remote and the ledger.
+
+        Idempotent: the same bytes are the same version, and are recorded once.
+
+        Raises
+        ------
+        NotFound: ``dataset-unknown``, ``dataset-absent``.
+        TriuneError: ``dvc-failed``, ``artifact-not-plain``.
+        Unavailable: ``remote-unreachable``; the version is then not recorded.
+        """
+        path = self.path(name)
+        with self._locked(name):
+            on_progress(f"hashing {name}")
+            facts = contents.facts(path)
+            digest = self._digest(path, facts)
+            known = self._history.with_digest(name, digest)
+            tracked = self._store.tracked(path)
+            if known is None or tracked is None or tracked.content != known.content:
+                on_progress(f"adding {name} to DVC")
+                tracked = self._store.add(path)
+            if not self._store.pushed(tracked.content):
+                on_progress(f"pushing {name} to {self._remote.url}")
+                self._store.push(tracked.content)
+            if known is not None:
+                return known
+            version = DatasetVersion(
+                name=name,
+                ref=ref_of(name, digest),
+                digest=digest,
+                path=path,
+                count=len(facts),
+                bytes=sum(file.bytes for file in facts),
+                content=tracked.content,
+                dvc_file=tracked.file,
+                at=datetime.now(UTC),
+                files=events.listed(facts),
+            )
+            self._record(version)
+        on_progress(f"recorded {version.ref}")
+        return version
+
+    def current(self, name: str) -> DatasetVersion:
+        """The version that the file beside the dataset stands for.
+
+        Raises
+        ------
+        NotFound: ``dataset-unknown``; ``dataset-unversioned`` when no version was recorded.
+        """
+        tracked = self._store.tracked(self.path(name))
+        for version in self.log(name):
+            if tracked is None or version.content == tracked.content:
+                return version
+        raise NotFound(
+            "dataset-unversioned",
+            f"no version of {name!r} as it stands was ever recorded",
+            context=str(self.path(name)),
+            hint=f"Run `triune data add {name}`.",
+        )
+
+    def log(self, name: str) -> Iterator[DatasetVersion]:
+        """Every version recorded, the newest first."""
+        self._table(name)
+        return self._history.of(name)
+
+    def find(self, text: str) -> DatasetVersion:
+        """A version by its reference, by ``name@digest`` (shortened or not), or by name.
+
+        Raises
+        ------
+        NotFound: ``dataset-version-unknown``, ``dataset-unknown``, ``dataset-unversioned``.
+        """
+        name, wanted = split_reference(text)
+        return self._history.find(name, wanted) if wanted else self.current(name)
+
+    def status(self, name: str) -> Status:
+        """How the dataset's bytes stand to the version recorded."""
+        path = self.path(name)
+        try:
+            version = self.current(name)
+        except NotFound:
+            state = State.UNVERSIONED if path.exists() else State.ABSENT
+            return Status(name, path, state, None)
+        if not path.exists():
+            return Status(name, path, State.ABSENT, version)
+        found = contents.digests(path)
+        if self._total(path, found) == version.digest:
+            return Status(name, path, State.CURRENT, version)
+        recorded = {file.name: file.digest for file in version.files}
+        changes = differences(recorded, found) if recorded else ("its files differ",)
+        return Status(name, path, State.CHANGED, version, changes)
+
+    def verify(self, name: str) -> DatasetVersion:
+        """The current version, once every byte on disk was found to be its.
+
+        Raises
+        ------
+        Refused: (``dataset-changed``) naming each file that differs.
+        NotFound: ``dataset-unversioned``, ``dataset-absent``.
+        """
+        version = self.current(name)
+        contents.names(self.path(name))
+        status = self.status(name)
+        if status.state is State.CURRENT:
+            return version
+        named = list(status.changes[:_NAMED_DIFFERENCES])
+        if len(status.changes) > _NAMED_DIFFERENCES:
+            named.append(f"{len(status.changes) - _NAMED_DIFFERENCES} more")
+        raise Refused(
+            "dataset-changed",
+            f"{name!r} is not as recorded: {'; '.join(named)}",
+            context=str(version.path),
+            hint=f"`triune data add {name}` records it as a new version; "
+            f"`triune data checkout {name} --force` brings the recorded one back.",
+        )
+
+    def push(self, name: str) -> DatasetVersion:
+        """Make sure that the current version is in the remote."""
+        version = self.current(name)
+        self._store.push(version.content)
+        return version
+
+    def checkout(self, version: DatasetVersion | str, folder: Path) -> Path:
+        """Write a version's files into ``folder``, which must be empty or absent.
+
+        They come from the cache, else from the remote; every byte is hashed on the way.
+        Returns what a build or training reads: the folder, or the one file in it.
+
+        Raises
+        ------
+        Refused: (``artifact-corrupt``) naming the file whose bytes do not match.
+        NotFound: ``dataset-content-missing``.
+        Conflict: ``folder-not-empty``.
+        """
+        wanted = self.find(version) if isinstance(version, str) else version
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise Conflict(
+                "folder-not-empty",
+                "a version is checked out into an empty folder",
+                context=str(folder),
+                hint="Name another folder, or remove what lies there.",
+            )
+        with fresh_folder(folder) as fresh:
+            self._write(wanted, fresh)
+            put_in_place(fresh, folder)
+        return folder if wanted.content.endswith(".dir") else folder / wanted.path.name
+
+    def restore(self, version: DatasetVersion | str, *, force: bool = False) -> DatasetVersion:
+        """Put a recorded version back into the workspace, and DVC's file with it.
+
+        Raises
+        ------
+        Refused: (``dataset-changed``) the bytes there were never recorded; ``force`` drops them.
+        """
+        wanted = self.find(version) if isinstance(version, str) else version
+        if not force and self.path(wanted.name).exists():
+            self.verify(wanted.name)
+        with self._locked(wanted.name), fresh_folder(wanted.path) as fresh:
+            self._write(wanted, fresh)
+            single = not wanted.content.endswith(".dir")
+            put_in_place(fresh / wanted.path.name if single else fresh, wanted.path)
+            self._store.add(wanted.path)
+        return wanted
+
+    def _write(self, version: DatasetVersion, folder: Path) -> None:
+        contents.write_checked(version, self._store.objects(version.content), folder)
+
+    def _digest(self, path: Path, facts: tuple[FileFacts, ...]) -> str:
+        return self._total(path, {file.name: file.digest for file in facts})
+
+    @staticmethod
+    def _total(path: Path, found: dict[str, str]) -> str:
+        return found[path.name] if path.is_file() else content_digest(found)
+
+    def _record(self, version: DatasetVersion) -> None:
+        self._ledger.record(
+            [
+                events.versioned(
+                    version,
+                    workspace=self._workspace.name,
+                    root=self._workspace.root,
+                    remote=self._remote.url,
+                )
+            ]
+        )
+
+    def _table(self, name: str) -> DatasetTable:
+        datasets = self._workspace.config.datasets
+        if name not in datasets:
+            raise NotFound(
+                "dataset-unknown",
+                f"there is no dataset {name!r}",
+                context=str(self._workspace.root),
+                hint=f"Known: {', '.join(datasets) or 'none'}.",
+            )
+        return datasets[name]
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        with locked(self._workspace.state / "data" / f"{name}.lock"):
+            yield
+
+
+def _run_build(function: Callable[[Path], None], folder: Path, entry_point: str) -> None:
+    try:
+        function(folder)
+    except TriuneError:
+        raise
+    except Exception as error:
+        raise TriuneError(
+            "dataset-build-failed",
+            f"{entry_point} raised {type(error).__name__}: {error}",
+            context=str(folder),
+            hint="The dataset is as it was before. Mend the function and build again.",
+        ) from error
+    if not any(folder.iterdir()):
+        raise TriuneError(
+            "dataset-build-failed",
+            f"{entry_point} wrote nothing",
+            context=str(folder),
+            hint="A build function writes files into the folder it is given.",
+        )
