@@ -1,0 +1,131 @@
+"""The loop's steps, what each leaves behind, and where a killed loop goes on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from triune.core.files import read_json, write_json
+from triune.core.ids import new_id
+
+
+class Step(StrEnum):
+    """The steps, in order; `SENTENCES` says what each does."""
+
+    UP = "up"
+    DATA = "data"
+    TRAIN = "train"
+    REGISTER = "register"
+    SERVE = "serve"
+    SWITCH = "switch"
+    REFUSE = "refuse"
+    FAIL = "fail"
+    LINEAGE = "lineage"
+    REPRODUCE = "reproduce"
+    CHECK = "check"
+
+
+SENTENCES: dict[Step, str] = {
+    Step.UP: "Start the profile's services, each waited for until ready.",
+    Step.DATA: "Build the dataset and record it as a version.",
+    Step.TRAIN: "Train the models as tracked runs.",
+    Step.REGISTER: "Sign and register the models, each with a card of facts.",
+    Step.SERVE: "Release A serves; recorded traffic begins, outcomes follow.",
+    Step.SWITCH: "Release B is smoked beside A, then takes over at once.",
+    Step.REFUSE: "Release C is broken: a smoke test refuses it, B serves on.",
+    Step.FAIL: "Release D fails after its switch: traffic returns to B by itself.",
+    Step.LINEAGE: "Trace one prediction of the live traffic back to its data.",
+    Step.REPRODUCE: "Do run B again from its records and compare.",
+    Step.CHECK: "Check that nothing was lost and everything is traced.",
+}
+
+KEPT_ON_RESUME = (Step.TRAIN, Step.REGISTER)
+"""Steps whose results outlive a killed loop: they are content-addressed and verified again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing the loop holds itself to."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopState:
+    """What a loop has done so far; on disk after every step."""
+
+    id: str
+    basis: str
+    started: float
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    finished: bool = False
+
+    def done(self, step: Step, facts: dict[str, Any], seconds: float) -> LoopState:
+        """The state after a step."""
+        return replace(
+            self,
+            facts=self.facts | {step.value: facts},
+            seconds=self.seconds | {step.value: seconds},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a loop starts, and the sentence that says why."""
+
+    state: LoopState
+    resumed: bool
+    words: str
+
+
+def begin(previous: LoopState | None, basis: str) -> Beginning:
+    """Resume a loop that was killed, when nothing it stood on has changed; else start clean.
+
+    ``basis`` is a digest of what the kept steps depend on: configuration, code, dataset and
+    environment. Runs and registered models are kept; traffic and rollouts are done again.
+    """
+    if previous is None:
+        return Beginning(_fresh(basis), resumed=False, words="Starting clean: the first loop here.")
+    if previous.finished:
+        return Beginning(
+            _fresh(basis), resumed=False, words="Starting clean: the last loop had finished."
+        )
+    if previous.basis != basis:
+        return Beginning(
+            _fresh(basis),
+            resumed=False,
+            words=f"Starting clean: loop {previous.id} was interrupted, but the configuration, "
+            "code, data or environment has changed since.",
+        )
+    kept = {step: previous.facts[step] for step in KEPT_ON_RESUME if step in previous.facts}
+    if not kept:
+        return Beginning(
+            _fresh(basis),
+            resumed=False,
+            words=f"Starting clean: loop {previous.id} was interrupted before anything could "
+            "be kept.",
+        )
+    state = replace(previous, facts=kept, seconds={s: previous.seconds[s] for s in kept})
+    words = f"Resuming loop {previous.id}: keeping {', '.join(kept)}; the rest is done again."
+    return Beginning(state, resumed=True, words=words)
+
+
+def _fresh(basis: str) -> LoopState:
+    return LoopState(id=new_id(), basis=basis, started=time.time())
+
+
+def load(path: Path) -> LoopState | None:
+    """The state on disk, or None."""
+    table = read_json(path)
+    return None if table is None else LoopState(**table)
+
+
+def save(path: Path, state: LoopState) -> None:
+    """Replace the state on disk in one step."""
+    write_json(path, asdict(state))
