@@ -66,6 +66,10 @@ class Store(Protocol):
         """How many events match."""
         ...
 
+    def about(self, refs: Sequence[str], kinds: Sequence[str]) -> list[Stored]:
+        """Events of these kinds whose subject is one of these references, in the log's order."""
+        ...
+
     def last_sequence(self) -> int:
         """The sequence of the newest event; 0 when there is none."""
         ...

@@ -39,8 +39,8 @@ events = Table(
     Column("edges", Text, nullable=False),
     Index("events_id", "id", unique=True),
     Index("events_kind", "kind", "sequence"),
-    Index("events_subject", "subject", "sequence"),
-    Index("events_time", "time"),
+    Index("events_subject", "subject", "kind", "sequence"),
+    Index("events_time", "time", "sequence"),
 )
 
 edges = Table(

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.core.errors import Refused, TriuneError
-from triune.ledger import kinds, migrations
+from triune.ledger import ancestry, kinds, migrations
 from triune.ledger.backends import connect
 from triune.ledger.backends.database import Database
 from triune.ledger.backends.sql import SqlStore
 from triune.ledger.drain import Drainer
 from triune.ledger.envelope import Edge, Event
 from triune.ledger.journal import LIMIT_BYTES, Journal
+from triune.ledger.lineage import Coverage, Gap, Lineage
 from triune.ledger.ports import Position, Query, Store, Stored
 
 if TYPE_CHECKING:
@@ -147,6 +148,32 @@ class Ledger:
     def descendants(self, ref: str, *, limit: int = 100_000) -> list[Edge]:
         """All edges on the way from ``ref`` to what was made from it, each once."""
         return self._store.descendants(ref, limit=limit)
+
+    def lineage(self, ref: str) -> Lineage:
+        """A reference with all its ancestors, the event that describes each, and the gaps.
+
+        Raises
+        ------
+        NotFound: (``lineage-unknown``) the ledger has never heard of it.
+        """
+        return ancestry.of(self._store, ref)
+
+    def missing(self, ref: str) -> tuple[Gap, ...]:
+        """What is not known of a reference and its ancestors; empty when it is complete."""
+        return ancestry.missing(self._store, ref)
+
+    def coverage(self) -> Coverage:
+        """Complete artifacts over all artifacts, naming those that are not, and why."""
+        return ancestry.coverage(self._store)
+
+    def resolve(self, text: str) -> str:
+        """The reference a person means by a reference or the bare id of a prediction or run.
+
+        Raises
+        ------
+        NotFound: (``lineage-unknown``).
+        """
+        return ancestry.resolve(self._store, text)
 
     def references(self, kind: str) -> Iterator[str]:
         """Every reference of a kind that the ledger knows."""

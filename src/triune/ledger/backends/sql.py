@@ -12,7 +12,7 @@ from triune.ledger.envelope import Edge, Event
 from triune.ledger.ports import Position, Query, Stored
 
 PAGE = 1000
-_PARENTS_AT_ONCE = 500
+_AT_ONCE = 500
 
 _COLUMNS = "id, time, kind, subject, actor, workspace, version, payload, causes, edges"
 _ADD_EVENT = (
@@ -26,13 +26,15 @@ _SET_POSITION = (
 )
 _ANCESTORS = """
 WITH RECURSIVE way(ref) AS (
-  SELECT child FROM edges WHERE child = ? UNION SELECT e.parent FROM way JOIN edges e ON e.child = way.ref
+  SELECT child FROM edges WHERE child = ?
+  UNION SELECT e.parent FROM way JOIN edges e ON e.child = way.ref
 )
 SELECT e.child, e.parent, e.role FROM way JOIN edges e ON e.child = way.ref LIMIT ?
 """
 _DESCENDANTS = """
 WITH RECURSIVE way(ref) AS (
-  SELECT parent FROM edges WHERE parent = ? UNION SELECT e.child FROM way JOIN edges e ON e.parent = way.ref
+  SELECT parent FROM edges WHERE parent = ?
+  UNION SELECT e.child FROM way JOIN edges e ON e.parent = way.ref
 )
 SELECT e.child, e.parent, e.role FROM way JOIN edges e ON e.parent = way.ref LIMIT ?
 """
@@ -87,10 +89,20 @@ class SqlStore:
         rows = self.database.rows(statement, (identifier,))
         return _stored(rows[0]).event if rows else None
 
+    def about(self, refs: Sequence[str], kinds: Sequence[str]) -> list[Stored]:
+        found: list[Stored] = []
+        for some in _pieces(refs):
+            statement = (
+                f"SELECT sequence, {_COLUMNS} FROM events"  # noqa: S608
+                f" WHERE subject IN ({_marks(some)}) AND kind IN ({_marks(kinds)})"
+            )
+            found += [_stored(row) for row in self.database.rows(statement, (*some, *kinds))]
+        return sorted(found, key=lambda stored: stored.sequence)
+
     def select(self, query: Query) -> Iterator[Stored]:
         """Pages of one query each, so that a slow reader holds no transaction open."""
         left = query.limit
-        low, high = query.after, None
+        low, high = self._floor(query), None
         while left is None or left > 0:
             size = PAGE if left is None else min(PAGE, left)
             page = self._page(query, low, high, size)
@@ -112,8 +124,20 @@ class SqlStore:
         )
         return [_stored(row) for row in self.database.rows(statement, (*parameters, size))]
 
+    def _floor(self, query: Query) -> int:
+        """A sequence below every event that matches.
+
+        The index by time finds where a period begins in the log; without this, a question
+        about the last minute would read every event of a kind.
+        """
+        if query.since is None:
+            return query.after
+        statement = "SELECT MIN(sequence) FROM events WHERE time >= ?"
+        first = self.database.rows(statement, (query.since,))[0][0]
+        return max(query.after, first - 1 if first is not None else self.last_sequence())
+
     def count(self, query: Query) -> int:
-        where, parameters = _conditions(query, query.after, None)
+        where, parameters = _conditions(query, self._floor(query), None)
         statement = f"SELECT COUNT(*) FROM events{where}"  # noqa: S608
         total = int(self.database.rows(statement, parameters)[0][0])
         return total if query.limit is None else min(total, query.limit)
@@ -123,10 +147,8 @@ class SqlStore:
 
     def parents(self, refs: Sequence[str]) -> list[Edge]:
         found: list[Edge] = []
-        for start in range(0, len(refs), _PARENTS_AT_ONCE):
-            some = refs[start : start + _PARENTS_AT_ONCE]
-            marks = ", ".join("?" * len(some))
-            statement = f"SELECT child, parent, role FROM edges WHERE child IN ({marks})"  # noqa: S608
+        for some in _pieces(refs):
+            statement = f"SELECT child, parent, role FROM edges WHERE child IN ({_marks(some)})"  # noqa: S608
             found += [Edge(*row) for row in self.database.rows(statement, some)]
         return found
 
@@ -181,6 +203,15 @@ def _stored(row: Row) -> Stored:
         edges=_edges_of(edges) if edges != "[]" else (),
     )
     return Stored(sequence, event)
+
+
+def _pieces(refs: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(refs), _AT_ONCE):
+        yield refs[start : start + _AT_ONCE]
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _range(prefix: str) -> tuple[str, str]:

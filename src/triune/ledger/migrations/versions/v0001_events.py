@@ -31,8 +31,8 @@ def upgrade() -> None:
     )
     op.create_index("events_id", "events", ["id"], unique=True)
     op.create_index("events_kind", "events", ["kind", "sequence"])
-    op.create_index("events_subject", "events", ["subject", "sequence"])
-    op.create_index("events_time", "events", ["time"])
+    op.create_index("events_subject", "events", ["subject", "kind", "sequence"])
+    op.create_index("events_time", "events", ["time", "sequence"])
     op.create_table(
         "edges",
         sa.Column("child", _WORD, nullable=False),
