@@ -17,10 +17,8 @@ from triune.operations.services import logs, processes
 from triune.operations.services.backends import supervisord
 from triune.operations.services.backends.control import Control, NotListening
 
-FORWARDED = frozenset(
-    "PATH HOME USER LOGNAME LANG LANGUAGE TZ TMPDIR LD_LIBRARY_PATH NIX_LD_LIBRARY_PATH".split(" ")
-)
-FORWARDED_PREFIXES = ("LC_", "COVERAGE_")
+FORWARDED = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
+FORWARDED_PREFIXES = ("LC_", "LD_LIBRARY_", "NIX_LD", "COVERAGE_")
 _START_SECONDS = 30.0
 _END_SECONDS = 30.0
 
