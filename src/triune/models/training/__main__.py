@@ -1,0 +1,92 @@
+"""The process that trains: ``python -m triune.models.training`` with a spec on standard input."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import shutil
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import msgspec
+
+from triune.core import entrypoints
+from triune.core.workspace import Workspace
+from triune.models.tracking.session import Run, start
+from triune.models.training import features
+from triune.models.training.context import TrainingContext
+from triune.models.training.spec import TrainingSpec
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run one training; 0 when it finished. Its end is in the run's journal either way."""
+    _die_with_parent()
+    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=TrainingSpec)
+    run = start(
+        spec.name,
+        workspace=Workspace(Path(spec.root)),
+        params=spec.params,
+        tags=spec.tags,
+        inputs=spec.inputs,
+        details=spec.details,
+        identifier=spec.run,
+    )
+    try:
+        with run:
+            try:
+                _train(run, spec)
+            finally:
+                _keep_output(run, Path(spec.log))
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _train(run: Run, spec: TrainingSpec) -> None:
+    _seed(spec.seed)
+    code = Path(spec.code)
+    function = entrypoints.load(spec.function, code)
+    views = {f.name: features.columns(f, code=code, cache=Path(spec.cache)) for f in spec.features}
+    _seed(spec.seed)  # again: importing code and computing features may have drawn numbers
+    function(
+        TrainingContext(
+            run=run,
+            data=Path(spec.data),
+            features=views,
+            params=spec.params,
+            seed=spec.seed,
+            code=code,
+        )
+    )
+
+
+def _seed(seed: int) -> None:
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def _keep_output(run: Run, log: Path) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if log.is_file():
+        run.artifact(shutil.copyfile(log, log.with_suffix(".copy")), "output.log")
+        log.with_suffix(".copy").unlink()
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before the kernel was asked
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
