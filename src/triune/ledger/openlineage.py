@@ -43,7 +43,9 @@ def run_events(
 
 def run_event(event: Event, parents: Sequence[Edge] = ()) -> dict[str, Any]:
     """One event as the JSON object of an OpenLineage ``RunEvent``."""
-    edges = sorted({*parents, *(e for e in event.edges if e.child == event.subject)}, key=_by_parent)
+    edges = sorted(
+        {*parents, *(e for e in event.edges if e.child == event.subject)}, key=_by_parent
+    )
     return {
         "eventType": _event_type(event),
         "eventTime": event.at.isoformat().replace("+00:00", "Z"),

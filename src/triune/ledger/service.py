@@ -18,7 +18,7 @@ from triune.ledger.backends.sql import SqlStore
 from triune.ledger.drain import Drainer
 from triune.ledger.envelope import Edge, Event
 from triune.ledger.journal import LIMIT_BYTES, Journal
-from triune.ledger.lineage import Coverage, Gap, Lineage
+from triune.ledger.lineage import Coverage, Gap, Graph, Lineage
 from triune.ledger.ports import Position, Query, Store, Stored
 
 if TYPE_CHECKING:
@@ -133,6 +133,14 @@ class Ledger:
         """How many events match."""
         return self._store.count(query or Query())
 
+    def last_sequence(self) -> int:
+        """The place of the newest event in the log; 0 when there is none."""
+        return self._store.last_sequence()
+
+    def about(self, refs: Sequence[str], kinds: Sequence[str]) -> list[Stored]:
+        """Events of these kinds whose subject is one of these references, in the log's order."""
+        return self._store.about(refs, kinds)
+
     def position(self, reader: str) -> str | None:
         """How far a named reader has come; None before its first position."""
         return self._store.position(reader)
@@ -148,6 +156,10 @@ class Ledger:
     def descendants(self, ref: str, *, limit: int = 100_000) -> list[Edge]:
         """All edges on the way from ``ref`` to what was made from it, each once."""
         return self._store.descendants(ref, limit=limit)
+
+    def graph(self, ref: str) -> Graph:
+        """A reference's ancestors as a graph, with the event that describes each."""
+        return ancestry.graph(self._store, ref)
 
     def lineage(self, ref: str) -> Lineage:
         """A reference with all its ancestors, the event that describes each, and the gaps.

@@ -28,7 +28,7 @@ def downgrade_sql(url: str, start: str, revision: str) -> str:
     """The statements a downgrade would run."""
     output = io.StringIO()
     config = _config(output)
-    config.attributes["dialect"] = sqlalchemy.make_url(url).get_dialect()()
+    config.attributes["dialect"] = sqlalchemy.make_url(url).get_backend_name()
     command.downgrade(config, f"{start}:{revision}", sql=True)
     return output.getvalue()
 

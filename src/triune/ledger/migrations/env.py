@@ -8,7 +8,7 @@ from triune.ledger.schema import metadata
 
 if context.is_offline_mode():
     context.configure(
-        dialect=context.config.attributes["dialect"],
+        dialect_name=context.config.attributes["dialect"],
         target_metadata=metadata,
         literal_binds=True,
     )

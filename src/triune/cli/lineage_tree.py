@@ -1,0 +1,152 @@
+"""Lineage as a tree in the terminal: each node with the facts that matter for its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from triune.core.ids import kind_of
+from triune.ledger.envelope import Edge, Event
+from triune.ledger.lineage import Lineage, Node
+
+_MOST_FACTS = 24
+_LONGEST = 60
+_COLOURS = {
+    "prediction": "magenta",
+    "release": "green",
+    "model": "cyan",
+    "run": "yellow",
+    "features": "blue",
+    "dataset": "blue",
+    "commit": "white",
+    "environment": "white",
+}
+
+
+def print_tree(found: Lineage) -> None:
+    """Print the ancestors of a node, and the gaps."""
+    tree = Tree(_label(found.root), guide_style="dim")
+    _grow(tree, found.root)
+    console = Console()
+    console.print(tree, soft_wrap=True)
+    if found.complete:
+        console.print(f"complete: {sum(1 for _ in found.nodes())} nodes, no gap", style="green")
+        return
+    for gap in found.gaps:
+        console.print(f"[red]gap[/red] {escape(gap.ref)}: {escape(gap.what)}")
+
+
+def _grow(tree: Tree, node: Node) -> None:
+    for parent in node.parents:
+        _grow(tree.add(_label(parent)), parent)
+
+
+def _label(node: Node) -> str:
+    colour = _COLOURS.get(kind_of(node.ref), "white")
+    part = (
+        f"[dim]{escape(node.role)}[/dim] " if node.role and node.role != kind_of(node.ref) else ""
+    )
+    lines = [f"{part}[bold {colour}]{escape(node.ref)}[/]"]
+    if node.repeated:
+        lines[0] += " [dim](see above)[/dim]"
+    elif node.event is None:
+        lines[0] += " [red]not recorded[/red]"
+    else:
+        lines += [f"[dim]{escape(line)}[/dim]" for line in facts(node.event)]
+    return "\n".join(lines)
+
+
+def facts(event: Event) -> list[str]:
+    """What an event says of its subject, in lines of ``key value`` pairs; tables one line each."""
+    plain: list[str] = [f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}", f"by {event.actor}"]
+    tables: list[str] = []
+    for key, value in event.payload.items():
+        if isinstance(value, Mapping):
+            inner = [f"{name}={_short(v)}" for name, v in value.items() if not _empty(v)]
+            if inner:
+                tables.append(f"{key}: {' '.join(_cut(inner))}")
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            tables += [f"{key}: {' '.join(_cut([_short(v) for v in value]))}"] if value else []
+        elif not _empty(value):
+            plain.append(f"{key} {_short(value)}")
+    return [" · ".join(plain), *tables]
+
+
+def _cut(words: list[str]) -> list[str]:
+    left = len(words) - _MOST_FACTS
+    return words if left <= 0 else [*words[:_MOST_FACTS], f"(and {left} more)"]
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | Sequence | Mapping) and not value)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        named = value.get("name") or value.get("path")
+        return str(named) if named else f"{{{len(value)}}}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{len(value)}]"
+    text = " ".join(str(value).split())
+    if text.startswith("sha256:"):
+        return text[:19]
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def node_as_dict(node: Node) -> dict[str, Any]:
+    """A node and what is above it, as ``--json`` prints it."""
+    event = node.event
+    described = None
+    if event is not None:
+        described = {
+            "id": event.id,
+            "time": event.at.isoformat(),
+            "kind": event.kind,
+            "actor": event.actor,
+            "payload": event.payload,
+        }
+    return {
+        "reference": node.ref,
+        "role": node.role,
+        "event": described,
+        "repeated": node.repeated,
+        "parents": [node_as_dict(parent) for parent in node.parents],
+    }
+
+
+def print_descendants(ref: str, edges: Iterable[Edge], *, limited: bool) -> None:
+    """Print what was made from a node; predictions are counted, not listed."""
+    children: dict[str, list[str]] = {}
+    for edge in edges:
+        known = children.setdefault(edge.parent, [])
+        if edge.child not in known[-1:]:
+            known.append(edge.child)
+    tree = Tree(f"[bold]{escape(ref)}[/bold]", guide_style="dim")
+    _grow_down(tree, ref, children, {ref})
+    console = Console()
+    console.print(tree, soft_wrap=True)
+    if limited:
+        console.print("there are more; raise --limit to see them", style="dim")
+
+
+def _grow_down(tree: Tree, ref: str, children: Mapping[str, list[str]], seen: set[str]) -> None:
+    predictions = 0
+    for child in dict.fromkeys(children.get(ref, [])):
+        if kind_of(child) == "prediction":
+            predictions += 1
+            continue
+        colour = _COLOURS.get(kind_of(child), "white")
+        label = f"[{colour}]{escape(child)}[/]"
+        if child in seen:
+            tree.add(f"{label} [dim](see above)[/dim]" if child in children else label)
+            continue
+        seen.add(child)
+        _grow_down(tree.add(label), child, children, seen)
+    if predictions:
+        tree.add(f"[dim]{predictions} predictions[/dim]")
