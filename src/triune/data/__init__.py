@@ -1,5 +1,5 @@
-"""Data: dataset versions under DVC, and feature views defined over them.
+"""Data: dataset versions under DVC.
 
-`service.Data` builds, versions, verifies and checks out datasets; `features.FeatureViews`
-names what a feature function's code and dataset make. Both write to the ledger.
+`service.Data` builds, versions, verifies and checks out datasets, and writes each version
+to the ledger.
 """

@@ -142,8 +142,8 @@ class Data:
         on_progress(f"recorded {version.ref}")
         return version
 
-    def current(self, name: str) -> DatasetVersion:
-        """The version that the file beside the dataset stands for.
+    def recorded(self, name: str) -> DatasetVersion:
+        """The version that DVC's file beside the dataset stands for; no bytes are read.
 
         Raises
         ------
@@ -173,13 +173,13 @@ class Data:
         NotFound: ``dataset-version-unknown``, ``dataset-unknown``, ``dataset-unversioned``.
         """
         name, wanted = split_reference(text)
-        return self._history.find(name, wanted) if wanted else self.current(name)
+        return self._history.find(name, wanted) if wanted else self.recorded(name)
 
     def status(self, name: str) -> Status:
         """How the dataset's bytes stand to the version recorded."""
         path = self.path(name)
         try:
-            version = self.current(name)
+            version = self.recorded(name)
         except NotFound:
             state = State.UNVERSIONED if path.exists() else State.ABSENT
             return Status(name, path, state, None)
@@ -192,15 +192,15 @@ class Data:
         changes = differences(recorded, found) if recorded else ("its files differ",)
         return Status(name, path, State.CHANGED, version, changes)
 
-    def verify(self, name: str) -> DatasetVersion:
-        """The current version, once every byte on disk was found to be its.
+    def current(self, name: str) -> DatasetVersion:
+        """The recorded version, once every byte on disk was found to be its.
 
         Raises
         ------
         Refused: (``dataset-changed``) naming each file that differs.
-        NotFound: ``dataset-unversioned``, ``dataset-absent``.
+        NotFound: ``dataset-unknown``, ``dataset-unversioned``, ``dataset-absent``.
         """
-        version = self.current(name)
+        version = self.recorded(name)
         contents.names(self.path(name))
         status = self.status(name)
         if status.state is State.CURRENT:
@@ -217,8 +217,8 @@ class Data:
         )
 
     def push(self, name: str) -> DatasetVersion:
-        """Make sure that the current version is in the remote."""
-        version = self.current(name)
+        """Make sure that the recorded version is in the remote."""
+        version = self.recorded(name)
         self._store.push(version.content)
         return version
 
@@ -256,7 +256,7 @@ class Data:
         """
         wanted = self.find(version) if isinstance(version, str) else version
         if not force and self.path(wanted.name).exists():
-            self.verify(wanted.name)
+            self.current(wanted.name)
         with self._locked(wanted.name), fresh_folder(wanted.path) as fresh:
             self._write(wanted, fresh)
             single = not wanted.content.endswith(".dir")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import log1p
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from triune.delivery.smoke import SmokeClient
 
 LEAST_AUC = 0.55
+ROWS = 40
 
 
 def ranks_late_flights_higher(endpoint: SmokeClient) -> None:
@@ -25,13 +27,13 @@ def ranks_late_flights_higher(endpoint: SmokeClient) -> None:
 
 def reacts_to_delay(endpoint: SmokeClient) -> None:
     """An hour's recent delay at the origin never makes flights look more punctual."""
-    inputs, late = golden()
+    rows = {name: values[:ROWS] for name, values in golden().inputs.items()}
     mean = {}
     for minutes in (0.0, 60.0):
         delayed = {"origin_delay_1h": minutes, "origin_delay_2h": minutes}
         delayed["origin_delay_log"] = log1p(minutes + 15.0)
-        columns = {name: [value] * len(late) for name, value in delayed.items()}
-        scores = _scores(endpoint, inputs | columns)
+        columns = {name: [value] * ROWS for name, value in delayed.items()}
+        scores = _scores(endpoint, {**rows, **columns})
         mean[minutes] = sum(scores) / len(scores)
     assert mean[60.0] >= mean[0.0] - 1e-6, (
         f"with an hour's delay at the origin the mean score falls "
@@ -47,7 +49,7 @@ def area_under_curve(scores: list[float], late: list[bool]) -> float:
     return wins / (len(above) * len(below))
 
 
-def _scores(endpoint: SmokeClient, inputs: dict[str, list[object]]) -> list[float]:
-    from triune.app.replay import scores_of
-
-    return scores_of(endpoint.infer(inputs))
+def _scores(endpoint: SmokeClient, inputs: Mapping[str, Sequence[object]]) -> list[float]:
+    outputs = endpoint.infer(inputs)
+    name = "score" if "score" in outputs else "predict"
+    return [float(score) for score in outputs[name]]

@@ -25,6 +25,15 @@ FIRST_HELD_OUT_DAY = 25
 CATEGORIES = ("day_of_week", "hour", "carrier", "origin", "dest")
 # The month is not a feature of the models: the months served were never seen in training.
 NUMBERS = ("distance",)
+INTENDED_USE = (
+    "Says an hour before the scheduled departure how likely a flight from EWR, JFK or LGA is "
+    "to arrive more than fifteen minutes late, for planning around delays."
+)
+LIMITS = (
+    "Learnt from January to August 2013 only: no winter after the first, no airline or airport "
+    "that came later. Cancelled and diverted flights were left out of training. Not for "
+    "decisions about safety."
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ def label(flights: pd.DataFrame) -> pd.Series[float]:
 def _train(
     context: TrainingContext, numbers: Sequence[str], *, invert: bool = False, wrap: Any = None
 ) -> None:
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     flights = read_flights(context.data)
     split = _split(context, flights, [*CATEGORIES, *numbers], invert=invert)
@@ -86,7 +95,7 @@ def _train(
     _log_by_month(context, flights["month"][split.check], late, scores)
     _plot(context, late.to_numpy(), scores.to_numpy())
     served = wrap(model, int(context.params["handles"])) if wrap else model
-    context.save_model(served, example=held_out.head(8))
+    context.save_model(served, example=held_out.head(8), intended_use=INTENDED_USE, limits=LIMITS)
 
 
 def _split(

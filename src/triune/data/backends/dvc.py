@@ -91,17 +91,22 @@ class DvcStore:
     def objects(self, content: str) -> dict[str, Path]:
         if not self._cached(content):
             self._pull(content)
-        cache = self._cache
-        listing = self._listing(content, cache)
-        missing = [name for name, key in listing.items() if not _object(cache, key).is_file()]
-        if missing or not _object(cache, content).is_file():
-            raise NotFound(
-                "dataset-content-missing",
-                f"{missing[0] if missing else content} is neither in the cache nor in the remote",
-                context=self.remote.url,
-                hint="Push it from a machine that has it, or build the dataset anew.",
-            )
-        return {name: _object(cache, key) for name, key in listing.items()}
+        if not _object(self._cache, content).is_file():
+            raise self._missing(content)
+        listing = self._listing(content, self._cache)
+        objects = {name: _object(self._cache, key) for name, key in listing.items()}
+        for name, path in objects.items():
+            if not path.is_file():
+                raise self._missing(name)
+        return objects
+
+    def _missing(self, what: str) -> NotFound:
+        return NotFound(
+            "dataset-content-missing",
+            f"{what} is neither in the cache nor in the remote",
+            context=self.remote.url,
+            hint="Push it from a machine that has it, or build the dataset anew.",
+        )
 
     @property
     def _cache(self) -> Path:
@@ -190,7 +195,7 @@ class DvcStore:
         if no_scm:
             core["no_scm"] = "true"
         section = f'remote "{REMOTE}"'
-        config.pop(f"'{section}'", None)
+        config.pop(section, None)
         if self.remote.folder is None:
             settings = {
                 "url": self.remote.url,
@@ -199,7 +204,7 @@ class DvcStore:
                 "secret_access_key": self.remote.secret_key,
                 "region": self.remote.region,
             }
-            config[f"'{section}'"] = {k: v for k, v in settings.items() if v is not None}
+            config[section] = {k: v for k, v in settings.items() if v is not None}
         text = "\n".join(config.write()) + "\n"
         if text != before:
             write_atomic(file, text, mode=OWNER_ONLY)
