@@ -17,6 +17,8 @@ settings.load_profile("shared")
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+pytest_plugins = ["tests.support.ledgers"]
+
 
 @pytest.fixture(autouse=True)
 def _no_real_home(
