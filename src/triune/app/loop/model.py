@@ -103,7 +103,11 @@ def begin(previous: LoopState | None, basis: str) -> Beginning:
             words=f"Starting clean: loop {previous.id} was interrupted, but the configuration, "
             "code, data or environment has changed since.",
         )
-    kept = {step: previous.facts[step] for step in KEPT_ON_RESUME if step in previous.facts}
+    kept: dict[str, dict[str, Any]] = {
+        step.value: previous.facts[step.value]
+        for step in KEPT_ON_RESUME
+        if step.value in previous.facts
+    }
     if not kept:
         return Beginning(
             _fresh(basis),
