@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from triune.core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from triune.data.service import Data
     from triune.ledger.service import Ledger
     from triune.operations.services.addresses import Addresses
     from triune.operations.services.supervisor import Supervisor
@@ -39,6 +40,20 @@ class Context:
         from triune.operations.services.supervisor import Supervisor
 
         return Supervisor(self.workspace)
+
+    @cached_property
+    def data(self) -> Data:
+        from triune.data.backends.dvc import DvcStore
+        from triune.data.model import Remote
+        from triune.data.service import Data
+
+        home, s3 = self.workspace.home.resolve(), self.addresses.s3
+        remote = Remote(str(home / "dvc-remote"))
+        if s3 is not None:
+            url = f"s3://dvc/{self.workspace.name}"
+            remote = Remote(url, s3.url, s3.access_key, s3.secret_key, s3.region)
+        store = DvcStore(self.workspace.root.resolve(), home / "dvc", remote)
+        return Data(self.workspace, self.ledger, store, remote)
 
     def close(self) -> None:
         """Give back what was opened."""
