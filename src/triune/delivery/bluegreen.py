@@ -240,7 +240,7 @@ class BlueGreen:
     def _finish_refusal(self, now: EndpointState) -> EndpointState:
         pending = _pending(now)
         self.observe("refusing", f"{pending.arm.release}: {pending.why.get('words', '')}")
-        self._stop(pending.arm)
+        self.tools.processes.remove(pending.arm.process)
         self._tell("rollout.refused", now, dict(pending.why))
         return self._save(state.refused(now))
 
@@ -274,7 +274,7 @@ class BlueGreen:
         self.observe("retiring", f"{pending.arm.process} ends its requests.")
         self.tools.routing.publish()
         self.tools.routing.drain(pending.arm)
-        self._stop(pending.arm)
+        self.tools.processes.remove(pending.arm.process)
         if pending.why:
             self._tell("rollout.completed", now, {"stopped": pending.arm.release, **pending.why})
         done = self._save(state.retired(now))
@@ -296,10 +296,6 @@ class BlueGreen:
                 context=arm.process,
                 hint="Start a rollout of a release that works: `triune rollout start`.",
             ) from error
-
-    def _stop(self, arm: Arm) -> None:
-        if any(process.name == arm.process for process in self.tools.processes.status()):
-            self.tools.processes.remove(arm.process)
 
     def _save(self, now: EndpointState) -> EndpointState:
         self.observe(f"saving-{now.phase.value}", "")

@@ -17,6 +17,7 @@ from triune.delivery.client import Answer, HttpClient
 from triune.delivery.gateway.model import PREDICTION_HEADER, RELEASE_HEADER
 from triune.delivery.release import Input
 
+EXAMPLE_ROWS = 4
 LATENCY_REQUESTS = 100
 LATENCY_ROUNDS = 3
 _TIMEOUT_SECONDS = 10.0
@@ -48,7 +49,7 @@ class SmokeClient:
     url: where the candidate listens, e.g. ``http://127.0.0.1:41234``
     release: the reference it must answer with
     model: its name in the Open Inference Protocol
-    example: example inputs of its model, column name to values
+    example: a few rows of example inputs of its model, column name to values
     """
 
     def __init__(
@@ -63,12 +64,15 @@ class SmokeClient:
         self.url = f"http://127.0.0.1:{port}"
         self.release = release
         self.model = model
-        self.example = {name: list(values) for name, values in (example or {}).items()}
+        self.example = {
+            name: list(values)[:EXAMPLE_ROWS] for name, values in (example or {}).items()
+        }
         self._types = {item.name: item for item in inputs}
         self._client = HttpClient("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
 
-    def infer(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        """The model's outputs for some rows: output name to its flat list of values.
+    def infer(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+        """The answer for some rows, as the Open Inference Protocol has it: the values are in
+        ``answer["outputs"][i]["data"]``, beside their ``name``, ``datatype`` and ``shape``.
 
         Raises
         ------
@@ -77,7 +81,8 @@ class SmokeClient:
         answer = self.ask(inputs)
         if answer.status != http.client.OK:
             raise AssertionError(f"answered {answer.status}: {answer.body[:500].decode()!r}")
-        return {output["name"]: output["data"] for output in answer.json()["outputs"]}
+        value: dict[str, Any] = answer.json()
+        return value
 
     def ask(self, inputs: Mapping[str, Sequence[Any]]) -> Answer:
         """The whole answer to an inference request, whatever its status."""

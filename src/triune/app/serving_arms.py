@@ -1,0 +1,118 @@
+"""Plugs the model server into delivery: a release in a place becomes a process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from triune.core import entrypoints
+from triune.core.config import Datatype, slug
+from triune.core.files import read_json
+from triune.core.process import HttpReady, ProcessSpec
+from triune.core.workspace import Workspace
+from triune.delivery.ports import ModelVersion
+from triune.delivery.release import Pin, Release
+from triune.delivery.releases import Releases, settings
+from triune.delivery.smoke import SmokeTest, made_up
+from triune.delivery.state import Arm
+from triune.models.serving.spec import ModelFile, ServingSpec
+from triune.models.serving.tensors import TensorSpec
+
+EXAMPLE_FILE = "example.json"
+ARM_ORDER = 200
+
+
+@dataclass(frozen=True)
+class ServingArms:
+    """`triune.delivery.ports.Arms` by ``python -m triune.models.serving``.
+
+    The port is the gateway's only way to the process: it listens on loopback.
+    """
+
+    workspace: Workspace
+    releases: Releases
+    public_key: Path
+
+    def process(self, release: Release, arm: Arm) -> ProcessSpec:
+        spec = self._spec(release, arm)
+        path = self.workspace.run_folder / "arms" / f"{arm.upstream}.json"
+        spec.save(path)
+        return ProcessSpec(
+            name=arm.process,
+            argv=(sys.executable, "-m", "triune.models.serving", str(path)),
+            ready=HttpReady(f"{arm.url}/v2/health/ready"),
+            cwd=self.workspace.root,
+            stop_seconds=spec.drain_seconds + 2.0,
+            ready_seconds=60.0,
+            order=ARM_ORDER,
+        )
+
+    def _spec(self, release: Release, arm: Arm) -> ServingSpec:
+        serving = release.bundle.serving
+        return ServingSpec(
+            endpoint=release.bundle.endpoint,
+            model_name=slug(release.bundle.endpoint),
+            arm=arm.colour.value,
+            release=release.ref,
+            model=self._file(release.bundle.model),
+            fallback=self._file(serving.fallback) if serving.fallback else None,
+            port=arm.port,
+            inputs=tuple(TensorSpec(i.name, Datatype(i.datatype), i.width) for i in serving.inputs),
+            workers=serving.workers,
+            deadline_ms=serving.deadline_ms,
+            max_body_bytes=serving.max_body_bytes,
+            max_rows=serving.max_rows,
+        )
+
+    def _file(self, pin: Pin) -> ModelFile:
+        version = self.releases.locate(pin)
+        return ModelFile(
+            ref=pin.ref, path=version.folder, digest=pin.digest, public_key=self.public_key
+        )
+
+
+@dataclass(frozen=True)
+class WorkspaceTests:
+    """The smoke tests that ``triune.toml`` names for an endpoint."""
+
+    workspace: Workspace
+
+    def __call__(self, release: Release) -> Sequence[SmokeTest]:
+        """Raises `EntryPointError` for a test that does not load."""
+        code = self.workspace.root / self.workspace.config.workspace.code
+        names = settings(self.workspace, release.bundle.endpoint).smoke
+        return [
+            SmokeTest(name.rpartition(":")[2], entrypoints.load(name, code)) for name in names
+        ]
+
+
+@dataclass(frozen=True)
+class ModelExamples:
+    """The example inputs that lie beside a registered model."""
+
+    releases: Releases
+
+    def __call__(self, release: Release) -> Mapping[str, Sequence[Any]]:
+        """Empty when the model has none. Columns the endpoint does not take are left out,
+        those that only the endpoint takes are made up."""
+        version: ModelVersion = self.releases.locate(release.bundle.model)
+        content = read_json(version.folder / EXAMPLE_FILE) or {}
+        columns: Mapping[str, Sequence[Any]] = content.get("inputs", {})
+        return complete(columns, release)
+
+
+def complete(
+    columns: Mapping[str, Sequence[Any]], release: Release
+) -> Mapping[str, Sequence[Any]]:
+    """The example as the endpoint's callers would send it."""
+    declared = release.bundle.serving.inputs
+    if not columns or not declared:
+        return columns
+    rows = len(next(iter(columns.values())))
+    neutral = made_up(declared)
+    return {
+        item.name: columns.get(item.name, [neutral[item.name][0]] * rows) for item in declared
+    }
