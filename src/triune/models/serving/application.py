@@ -1,0 +1,242 @@
+"""The RSGI application of one worker: routes, bodies, status and headers.
+
+Every answer carries ``x-triune-release`` and ``x-triune-arm``; every answer to a prediction
+request, refusals and failures included, also ``x-triune-prediction``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, Protocol
+
+import msgspec
+
+from triune.core.ids import key_of, new_id
+from triune.models.serving.board import Row
+from triune.models.serving.engine import Answer, Engine
+from triune.models.serving.exposition import exposition
+from triune.models.serving.faults import Fault, too_large
+from triune.models.serving.metadata import model_metadata, server_metadata
+from triune.models.serving.protocol.answers import OipAnswers, encode_invocation
+from triune.models.serving.protocol.contract import Contract, Request
+from triune.models.serving.protocol.invocations import InvocationDecoder
+from triune.models.serving.protocol.oip import OipDecoder
+from triune.models.serving.spec import ServingSpec
+
+log = logging.getLogger("triune.serving")
+
+Headers = list[tuple[str, str]]
+_JSON = ("content-type", "application/json")
+
+
+class Scope(Protocol):
+    """What granian tells about a request."""
+
+    proto: str
+    method: str
+    path: str
+    headers: Any
+
+
+class Transport(Protocol):
+    """Granian's way to read the body and to answer."""
+
+    def __call__(self) -> Awaitable[bytes]: ...
+    def __aiter__(self) -> Any: ...
+    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None: ...
+    def response_empty(self, status: int, headers: Headers) -> None: ...
+
+
+class Application:
+    """Answers for one release, with one engine."""
+
+    def __init__(self, spec: ServingSpec, contract: Contract, engine: Engine, row: Row) -> None:
+        self._spec = spec
+        self._engine = engine
+        self._row = row
+        self._board = row.board
+        self._contract = contract
+        version = key_of(spec.model.ref).partition("@")[2] or "1"
+        outputs = [output.name for output in engine.primary.outputs]
+        self._oip = OipDecoder(contract, outputs)
+        self._invocations = InvocationDecoder(contract)
+        self._answers = OipAnswers(spec.model_name, version)
+        self._common: Headers = [("x-triune-release", spec.release), ("x-triune-arm", spec.arm)]
+        self._get, self._post = self._routes(version)
+
+    def _routes(
+        self, version: str
+    ) -> tuple[dict[str, Callable[[Scope], tuple[int, Headers, bytes]]], dict[str, Any]]:
+        model = f"/v2/models/{self._spec.model_name}"
+        described = msgspec.json.encode(
+            model_metadata(self._spec, version, self._contract, self._engine)
+        )
+        server = msgspec.json.encode(server_metadata())
+        get: dict[str, Callable[[Scope], tuple[int, Headers, bytes]]] = {
+            "/v2": lambda _: (200, [_JSON], server),
+            "/v2/health/live": lambda _: (200, [_JSON], b'{"live":true}'),
+            "/v2/health/ready": self._ready,
+            "/metrics": self._metrics,
+        }
+        post: dict[str, Any] = {"/invocations": self._invocation}
+        for base in (model, f"{model}/versions/{version}"):
+            get[base] = lambda _: (200, [_JSON], described)
+            get[f"{base}/ready"] = self._ready
+            post[f"{base}/infer"] = self._infer
+        return get, post
+
+    async def __rsgi__(self, scope: Scope, transport: Transport) -> None:
+        """Answer one request."""
+        if scope.proto != "http":
+            transport.close(403)  # type: ignore[attr-defined]
+            return
+        handler = self._post.get(scope.path)
+        if handler is not None and scope.method == "POST":
+            await self._predict(scope, transport, handler)
+            return
+        status, headers, body = self._plain(scope, handler is not None)
+        headers = headers + self._common
+        if self._board.draining:
+            headers.append(("connection", "close"))
+        transport.response_bytes(status, headers, body)
+
+    async def _predict(self, scope: Scope, transport: Transport, handler: Any) -> None:
+        began = perf_counter()
+        self._row.begin()
+        prediction = new_id()
+        headers = [_JSON, *self._common, ("x-triune-prediction", prediction)]
+        status, rows = 500, 0
+        try:
+            body = await self._body(scope, transport)
+            payload, rows, degraded = await handler(scope, body, prediction)
+            status = 200
+            if degraded is not None:
+                self._row.degraded(degraded)
+                headers.append(("x-triune-degraded", degraded))
+        except Fault as fault:
+            status, payload = fault.status, _fault_body(fault)
+        except Exception:
+            log.exception("unexpected, prediction %s", prediction)
+            payload = _INTERNAL
+        finally:
+            self._row.end(status, perf_counter() - began, rows)
+        if self._board.draining:
+            headers.append(("connection", "close"))
+        transport.response_bytes(status, headers, payload)
+
+    async def _infer(
+        self, scope: Scope, body: bytes, prediction: str
+    ) -> tuple[bytes, int, str | None]:
+        _require_json(scope)
+        request = self._oip.decode(body)
+        answer = await self._run(request, prediction)
+        payload = self._answers.encode(
+            answer.bound.outputs,
+            answer.values,
+            request.rows,
+            identifier=request.id or prediction,
+            wanted=request.outputs,
+            degraded=answer.degraded is not None,
+        )
+        return payload, request.rows, answer.degraded
+
+    async def _invocation(
+        self, scope: Scope, body: bytes, prediction: str
+    ) -> tuple[bytes, int, str | None]:
+        request = self._invocations.decode(body, scope.headers.get("content-type"))
+        answer = await self._run(request, prediction)
+        degraded = answer.degraded is not None
+        bound = answer.bound
+        payload = encode_invocation(
+            bound.main, bound.outputs, answer.values, request.rows, degraded
+        )
+        return payload, request.rows, answer.degraded
+
+    async def _run(self, request: Request, prediction: str) -> Answer:
+        if self._engine.inline:
+            return self._engine.now(request.values, request.rows, prediction)
+        return await self._engine.later(request.values, request.rows, prediction)
+
+    async def _body(self, scope: Scope, transport: Transport) -> bytes:
+        """The whole body, never more than the limit of it in memory."""
+        limit = self._spec.max_body_bytes
+        declared = scope.headers.get("content-length")
+        if declared is not None:
+            if int(declared) > limit:
+                raise too_large(limit)
+            return await transport()
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in transport:
+            size += len(piece)
+            if size > limit:
+                raise too_large(limit)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _plain(self, scope: Scope, is_post: bool) -> tuple[int, Headers, bytes]:
+        handler = self._get.get(scope.path)
+        if handler is not None and scope.method in ("GET", "HEAD"):
+            status, headers, body = handler(scope)
+            return status, headers, b"" if scope.method == "HEAD" else body
+        if handler is not None or is_post:
+            allowed = "POST" if is_post else "GET, HEAD"
+            fault = Fault(
+                405,
+                "method-not-allowed",
+                f"{scope.method[:20]} is not allowed here",
+                hint=f"Use {allowed}.",
+            )
+            return 405, [_JSON, ("allow", allowed)], _fault_body(fault)
+        return 404, [_JSON], _fault_body(self._unknown(scope.path))
+
+    def _unknown(self, path: str) -> Fault:
+        if path.startswith("/v2/models/"):
+            return Fault(
+                404,
+                "model-unknown",
+                "this server has no such model or version",
+                hint=f"It serves /v2/models/{self._spec.model_name}.",
+            )
+        return Fault(404, "route-unknown", "there is no such path", hint="See GET /v2.")
+
+    def _ready(self, _: Scope) -> tuple[int, Headers, bytes]:
+        if self._board.draining:
+            return 503, [_JSON], b'{"ready":false,"why":"draining"}'
+        return 200, [_JSON], b'{"ready":true}'
+
+    def _metrics(self, scope: Scope) -> tuple[int, Headers, bytes]:
+        accept = scope.headers.get("accept") or ""
+        kind, text = exposition(
+            self._board,
+            self._spec,
+            form=self._engine.primary.model.form,
+            open_metrics="application/openmetrics-text" in accept,
+        )
+        return 200, [("content-type", kind)], text
+
+
+def _require_json(scope: Scope) -> None:
+    kind = scope.headers.get("content-type")
+    if kind is None or kind == "application/json":
+        return
+    if kind.partition(";")[0].strip().lower() != "application/json":
+        raise Fault(
+            415,
+            "content-type-unsupported",
+            f"{kind[:80]} is not application/json",
+            hint="Send the header `content-type: application/json`.",
+        )
+
+
+def _fault_body(fault: Fault) -> bytes:
+    return msgspec.json.encode(
+        {"error": fault.reference, "message": fault.message, "hint": fault.hint}
+    )
+
+
+_INTERNAL = _fault_body(
+    Fault(500, "server-failed", "an error in the server itself", hint="See the server's log.")
+)

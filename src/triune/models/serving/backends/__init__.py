@@ -1,0 +1,1 @@
+"""One file per engine; each turns a model folder into a `Model`."""
