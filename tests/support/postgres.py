@@ -60,7 +60,10 @@ class Postgres:
     def initialise(self) -> None:
         command = [str(_programs() / "initdb"), "-D", str(self.folder / "data"), "-U", "postgres"]
         command += ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        subprocess.run(command, check=True, capture_output=True, cwd="/", env=_env(), **_drop())
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, cwd="/", env=_env(), **_drop()
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
         command = [str(_programs() / "postgres"), "-D", str(self.folder / "data")]
