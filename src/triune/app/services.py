@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from triune.app.context import Context
 from triune.core.config import SERVICE_NAMES, Profile
-from triune.core.errors import MissingEngine
+from triune.core.errors import MissingEngine, TriuneError
 from triune.core.process import ProcessSpec
 from triune.core.workspace import Workspace
 from triune.ledger.envelope import event
@@ -42,9 +41,12 @@ class Up:
     notes: tuple[str, ...]
 
 
-def gateway_folder(workspace: Workspace) -> Path:
-    """Where the gateway's bootstrap, routes and access log lie."""
-    return workspace.run_folder / "envoy"
+@dataclass(frozen=True, slots=True)
+class Down:
+    """What `down` did: the names of what ran, and what could not be written down."""
+
+    stopped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def plan(ctx: Context) -> Plan:
@@ -55,11 +57,10 @@ def plan(ctx: Context) -> Plan:
     MissingEngine: (``engine-missing``) a service's program is not installed. In profile
     ``local`` Prometheus and Alertmanager are left out instead, with a note.
     """
-    builders = _builders(ctx)
-    tables = ctx.workspace.config.services
+    enabled = _enabled(ctx)
     services, notes = [], []
-    for name, build in builders.items():
-        if name in tables and not tables[name].enabled:
+    for name, build in _builders(ctx).items():
+        if name not in enabled:
             notes.append(f"{name} is left out: enabled = false in triune.toml")
             continue
         try:
@@ -98,38 +99,54 @@ def up(ctx: Context, *, profile: Profile | None = None, on_progress: OnProgress 
 
     def prepare(running: frozenset[str]) -> Sequence[Service]:
         ctx.addresses.choose_profile(profile)
-        ctx.addresses.settle_ports(running)
+        unwanted = frozenset(SERVICE_NAMES) - _enabled(ctx)
+        ctx.addresses.settle_ports(running | unwanted)
         made.append(plan(ctx))
-        wanted = {service.name for service in made[0].services}
-        for name in running & set(SERVICE_NAMES) - wanted:
+        for name in running & unwanted:
             ctx.supervisor.remove(name)
         return made[0].services
 
     statuses = ctx.supervisor.up(prepare, watch)
-    _record(ctx, "service.started", {name: {"seconds": round(s, 3)} for name, s in started.items()})
+    payloads = {name: {"seconds": round(seconds, 3)} for name, seconds in started.items()}
+    _record(ctx.workspace, "service.started", payloads)
     return Up(statuses, tuple(sorted(started)), made[0].notes)
 
 
-def down(ctx: Context, *, on_progress: OnProgress = silent) -> tuple[str, ...]:
-    """Stop everything in reverse order; returns the names of what ran.
+def down(ctx: Context, *, on_progress: OnProgress = silent) -> Down:
+    """Stop everything in reverse order, whatever state it is in.
 
-    Writes ``service.stopped`` for each; in profile ``server`` the ledger's database is among
-    what stops, so the events wait in its journal for the next `up`.
+    Writes ``service.stopped`` for each first, since the ledger's database may be among them;
+    a ledger that cannot be written does not keep anything running, and is noted.
     """
-    names = tuple(status.name for status in ctx.supervisor.status())
-    if names:
-        _record(ctx, "service.stopped", {name: {} for name in names})
-        ctx.close()
-    return ctx.supervisor.down(on_progress)
+    names = [status.name for status in ctx.supervisor.status() if status.pid]
+    notes = []
+    try:
+        _record(ctx.workspace, "service.stopped", {name: {} for name in names})
+    except TriuneError as error:
+        notes.append(f"not in the ledger: {error.message}")
+    return Down(ctx.supervisor.down(on_progress), tuple(notes))
 
 
-def _record(ctx: Context, kind: str, payloads: dict[str, dict[str, float]]) -> None:
-    events = [
-        event(kind, f"service:{name}", workspace=ctx.workspace.name, payload=payload)
-        for name, payload in payloads.items()
-    ]
-    if events:
-        ctx.ledger.record(events)
+def _record(workspace: Workspace, kind: str, payloads: Mapping[str, Mapping[str, float]]) -> None:
+    """In a ledger opened for this alone: the profile, and so the database, may just have
+    changed, or be about to stop."""
+    if not payloads:
+        return
+    own = Context(workspace)
+    try:
+        own.ledger.record(
+            [
+                event(kind, f"service:{name}", workspace=workspace.name, payload=payload)
+                for name, payload in payloads.items()
+            ]
+        )
+    finally:
+        own.close()
+
+
+def _enabled(ctx: Context) -> frozenset[str]:
+    tables = ctx.workspace.config.services
+    return frozenset(name for name in _builders(ctx) if name not in tables or tables[name].enabled)
 
 
 def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
@@ -138,7 +155,7 @@ def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
 
     workspace, addresses = ctx.workspace, ctx.addresses
     builders: dict[str, Callable[[], Service]] = {
-        "envoy": lambda: _gateway(workspace, addresses),
+        "envoy": lambda: _gateway(ctx),
         "temporal": lambda: temporal.service(workspace, addresses),
         "prometheus": lambda: prometheus.service(workspace, addresses),
         "alertmanager": lambda: alertmanager.service(workspace, addresses),
@@ -164,13 +181,12 @@ def _server_builders(
     }
 
 
-def _gateway(workspace: Workspace, addresses: Addresses) -> Service:
-    from triune.delivery.gateway.backends import envoy_bootstrap
+def _gateway(ctx: Context) -> Service:
+    from triune.app import rollouts
+    from triune.delivery.gateway.backends.envoy_bootstrap import BOOTSTRAP_FILE
     from triune.operations.services.engines.settings import fingerprint
 
-    spec = envoy_bootstrap.process(
-        gateway_folder(workspace), addresses.port("envoy.admin"), addresses.port("envoy")
-    )
-    bootstrap = gateway_folder(workspace) / envoy_bootstrap.BOOTSTRAP_FILE
+    spec = rollouts.gateway_process(ctx)
+    bootstrap = rollouts.gateway_folder(ctx.workspace) / BOOTSTRAP_FILE
     seen = fingerprint({bootstrap: bootstrap.read_text()})
     return Service(replace(spec, env={**spec.env, **seen}, order=10))

@@ -144,6 +144,7 @@ class Daemon:
             self._socket,
             self._workspace.home / supervisord.PID_FILE,
             *run.glob("*.ready"),
+            *run.glob("*.sock"),
         ):
             path.unlink(missing_ok=True)
 

@@ -16,6 +16,8 @@ from triune.core.errors import Conflict, Unavailable
 from triune.core.files import locked, read_json, write_json
 
 HOST = "127.0.0.1"
+SPANS = {"seaweedfs.admin": 10_000}
+"""A second port that goes with the first: so much above it, and as free."""
 _LOWEST = 20_000
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _ATTEMPTS = 500
@@ -73,7 +75,7 @@ class Ports:
         with self._lock():
             known = self.known()
             if name not in known:
-                known[name] = _choose(known.values())
+                known[name] = _choose(name, known.values())
                 write_json(self.path, known)
             return known[name]
 
@@ -101,7 +103,7 @@ class Ports:
         taken = {
             name: port
             for name, port in self.known().items()
-            if owner(name) not in running and not is_free(port)
+            if owner(name) not in running and not _usable(name, port)
         }
         for name, port in taken.items():
             if name in self.fixed:
@@ -115,21 +117,25 @@ class Ports:
             with self._lock():
                 kept = {name: port for name, port in self.known().items() if name not in taken}
                 for name in taken:
-                    kept[name] = _choose(kept.values())
+                    kept[name] = _choose(name, kept.values())
                 write_json(self.path, kept)
 
     def _lock(self) -> AbstractContextManager[None]:
         return locked(self.path.with_name(self.path.name + ".lock"))
 
 
-def _choose(taken: Collection[int]) -> int:
+def _usable(name: str, port: int) -> bool:
+    return is_free(port) and (name not in SPANS or is_free(port + SPANS[name]))
+
+
+def _choose(name: str, taken: Collection[int]) -> int:
     """A free port below those the kernel gives to outgoing connections: such a port would
     be lost to any client while its service is down."""
     first_ephemeral = int(_EPHEMERAL.read_text().split()[0]) if _EPHEMERAL.exists() else 32_768
     highest = first_ephemeral - 1 if first_ephemeral > _LOWEST + 1000 else 65_535
     for _ in range(_ATTEMPTS):
         port = random.randint(_LOWEST, highest)  # noqa: S311
-        if port not in taken and is_free(port):
+        if port not in taken and _usable(name, port):
             return port
     raise Unavailable(
         "ports-exhausted",

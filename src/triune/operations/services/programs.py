@@ -83,7 +83,7 @@ class Programs:
 
         def ready() -> bool:
             info = self._control.info(spec.name)
-            if info is None or not info.state.alive:
+            if info is None or _over(info, spec):
                 raise self._not_ready(spec, "it ended", since)
             if info.stopped:
                 endings.add(info.stopped)
@@ -158,6 +158,13 @@ class Programs:
             context=str(log),
             hint=f"`triune logs {spec.name}` shows more.",
         )
+
+
+def _over(info: Info, spec: ProcessSpec) -> bool:
+    """Whether it will not be started again; one that exited is, a moment later."""
+    if info.state is ProcessState.EXITED:
+        return not spec.restart
+    return not info.state.alive
 
 
 def _has_process(info: Info) -> bool:

@@ -1,7 +1,8 @@
 """SeaweedFS: the S3 object store, all of its parts in one process.
 
 Its filer ignores S3 authentication unless the JWT keys are set, so they are. The flags
-select every port, since each part would otherwise listen on a well-known one.
+select every port, since each part would otherwise listen on a well-known one. Its worker
+looks for the admin part's gRPC port 10,000 above the admin port, whatever the flags say.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from triune.operations.services.addresses import BUCKETS, S3, Addresses
 from triune.operations.services.engines.binaries import in_scripts
 from triune.operations.services.engines.settings import fingerprint, writer
 from triune.operations.services.model import Service
-from triune.operations.services.ports import HOST
+from triune.operations.services.ports import HOST, SPANS
 
 _JWT_KEYS = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
-_PARTS = ("master", "volume", "filer", "admin")
+_PARTS = ("master", "volume", "filer")
 
 
 def service(workspace: Workspace, addresses: Addresses, s3: S3) -> Service:
@@ -60,11 +61,14 @@ def flags(workspace: Workspace, addresses: Addresses, identities: Path) -> Mappi
         for part in _PARTS
         for key, suffix in ((f"{part}.port", ""), (f"{part}.port.grpc", "-grpc"))
     }
+    admin = addresses.port("seaweedfs.admin")
     return {
         "dir": workspace.engine("seaweedfs") / "data",
         "ip": HOST,
         "ip.bind": HOST,
         **ports,
+        "admin.port": admin,
+        "admin.port.grpc": admin + SPANS["seaweedfs.admin"],
         "s3.port": addresses.port("seaweedfs"),
         "s3.port.grpc": addresses.port("seaweedfs.s3-grpc"),
         "s3.port.iceberg": 0,
@@ -76,6 +80,7 @@ def flags(workspace: Workspace, addresses: Addresses, identities: Path) -> Mappi
         "metricsPort": addresses.port("seaweedfs.metrics"),
         "master.telemetry": "false",
         "webdav": "false",
+        "admin.ui": "false",
         "bucket": ",".join(BUCKETS),
     }
 
