@@ -1,0 +1,151 @@
+"""The guard with real processes: it goes back by itself, completes, and repairs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.delivery import ENDPOINT, Stage, staged
+from triune.core.waiting import wait_until
+from triune.delivery.keeper import Guard
+from triune.delivery.state import Phase
+
+pytestmark = pytest.mark.engine
+
+
+@contextmanager
+def guarded(stage: Stage) -> Iterator[list[str]]:
+    """The guard of a stage, running; yields what it tells."""
+    told: list[str] = []
+    stop = threading.Event()
+    thread = threading.Thread(target=Guard(stage.delivery, told.append).run, args=(stop,))
+    thread.start()
+    try:
+        yield told
+    finally:
+        stop.set()
+        thread.join()
+
+
+def watching(stage: Stage) -> tuple[str, str]:
+    first, second = stage.release("delay@1"), stage.release("delay@2")
+    stage.delivery.start(ENDPOINT, first)
+    stage.delivery.start(ENDPOINT, second)
+    return first, second
+
+
+def await_phase(stage: Stage, phase: Phase, told: list[str]) -> None:
+    wait_until(
+        lambda: stage.store.load(ENDPOINT).phase is phase,
+        timeout=15,
+        what=f"{phase} after {told}",
+        longest_pause=0.05,
+    )
+
+
+def test_traffic_is_back_within_two_seconds_of_the_death_of_a_release(stage: Stage) -> None:
+    first, second = watching(stage)
+    live = stage.store.load(ENDPOINT).live
+    assert live is not None
+    with guarded(stage) as told:
+        time.sleep(0.3)
+        died = time.monotonic()
+        stage.behave(live, "die")
+        wait_until(
+            lambda: stage.call().headers.get("x-triune-release") == first,
+            timeout=10,
+            what="traffic is back",
+            longest_pause=0.02,
+        )
+        took = time.monotonic() - died
+        await_phase(stage, Phase.SERVING, told)
+    assert took < 2.0
+    (event,) = stage.events("rollout.rolled-back")
+    assert (event.subject, event.payload["to"], event.actor) == (second, first, "service:guard")
+    assert event.payload["check"] == "health"
+    assert "no answer" in event.payload["last_error"]
+    assert event.payload["failures"] == 2
+    assert 0 < event.payload["seconds"] < 2.0
+
+
+def test_a_release_that_is_healthy_but_answers_errors_is_left(stage: Stage) -> None:
+    first, _ = watching(stage)
+    live = stage.store.load(ENDPOINT).live
+    assert live is not None
+    with guarded(stage) as told:
+        stage.behave(live, "error")
+        wait_until(
+            lambda: stage.call().headers.get("x-triune-release") == first,
+            timeout=10,
+            what="traffic is back",
+            longest_pause=0.01,
+        )
+        await_phase(stage, Phase.SERVING, told)
+    (event,) = stage.events("rollout.rolled-back")
+    assert event.payload["check"] == "gateway-errors"
+    assert "5xx" in event.payload["last_error"]
+
+
+def test_after_a_quiet_window_the_rollout_is_complete(tmp_path: Path) -> None:
+    with staged(tmp_path, window=1.0) as stage:
+        first, second = watching(stage)
+        with guarded(stage) as told:
+            await_phase(stage, Phase.SERVING, told)
+        assert stage.served() == second
+        assert stage.processes.pid("arm-flights-delay-blue") is None
+        (event,) = stage.events("rollout.completed")
+        assert event.payload["stopped"] == first
+        assert stage.events("rollout.rolled-back") == []
+
+
+def test_without_a_previous_release_a_dead_arm_is_started_again(stage: Stage) -> None:
+    only = stage.release("delay@1")
+    stage.delivery.start(ENDPOINT, only)
+    with guarded(stage) as told:
+        stage.processes.kill("arm-flights-delay-blue")
+        wait_until(lambda: stage.call().status == 200, timeout=15, what=f"it is back: {told}")
+    assert stage.served() == only
+    assert stage.events("rollout.rolled-back") == []
+
+
+def test_after_kill_9_of_everything_the_endpoint_is_what_it_was(stage: Stage) -> None:
+    first, second = watching(stage)
+    for process in ("envoy", "arm-flights-delay-blue", "arm-flights-delay-green"):
+        stage.processes.kill(process)
+    stage.start_envoy()
+    with guarded(stage) as told:
+        wait_until(lambda: stage.call().status == 200, timeout=15, what=f"it is back: {told}")
+        assert stage.served() == second
+        now = stage.store.load(ENDPOINT)
+        assert now.previous is not None
+        previous = now.previous
+        wait_until(lambda: stage.is_ready(previous), timeout=10, what="the kept arm is back")
+    assert previous.release == first
+    assert stage.events("rollout.rolled-back") == []
+
+
+def test_the_guard_finishes_what_a_killed_command_began(stage: Stage) -> None:
+    first, second = stage.release("delay@1"), stage.release("delay@2")
+    stage.delivery.start(ENDPOINT, first)
+    stage.command("start", second, "saved-switching")
+    with guarded(stage) as told:
+        await_phase(stage, Phase.WATCHING, told)
+    assert stage.served() == second
+
+
+def test_what_it_cannot_do_is_told_and_tried_again(stage: Stage) -> None:
+    first, _ = watching(stage)
+    live = stage.store.load(ENDPOINT).live
+    assert live is not None
+    stage.processes.kill("envoy")
+    with guarded(stage) as told:
+        stage.behave(live, "unready")
+        wait_until(lambda: any("gateway" in t for t in told), timeout=10, what="it is told")
+        stage.start_envoy()
+        await_phase(stage, Phase.SERVING, told)
+    assert stage.served() == first
