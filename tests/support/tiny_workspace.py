@@ -114,7 +114,7 @@ class FolderDatasets:
 
     workspace: Workspace
 
-    def verify(self, name: str) -> FolderVersion:
+    def current(self, name: str) -> FolderVersion:
         import shutil
 
         path = self.workspace.root / self.workspace.config.datasets[name].path

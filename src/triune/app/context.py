@@ -11,6 +11,8 @@ from triune.core.workspace import Workspace
 if TYPE_CHECKING:
     from triune.data.service import Data
     from triune.ledger.service import Ledger
+    from triune.models.registry.service import Registry
+    from triune.models.tracking.catalog import RunCatalog
     from triune.operations.services.addresses import Addresses
     from triune.operations.services.supervisor import Supervisor
 
@@ -54,6 +56,18 @@ class Context:
             remote = Remote(url, s3.url, s3.access_key, s3.secret_key, s3.region)
         store = DvcStore(self.workspace.root.resolve(), home / "dvc", remote)
         return Data(self.workspace, self.ledger, store, remote)
+
+    @cached_property
+    def runs(self) -> RunCatalog:
+        from triune.models.tracking.catalog import RunCatalog
+
+        return RunCatalog(self.workspace, self.ledger)
+
+    @cached_property
+    def registry(self) -> Registry:
+        from triune.models.registry.service import Registry
+
+        return Registry(self.workspace, self.ledger)
 
     def close(self) -> None:
         """Give back what was opened."""

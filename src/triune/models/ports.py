@@ -32,7 +32,7 @@ class DatasetVersion(Protocol):
 class Datasets(Protocol):
     """Versioned data."""
 
-    def verify(self, name: str) -> DatasetVersion:
+    def current(self, name: str) -> DatasetVersion:
         """The version whose bytes lie in the workspace, every one of them checked.
 
         Raises

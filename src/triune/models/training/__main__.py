@@ -62,6 +62,7 @@ def _train(run: Run, spec: TrainingSpec) -> None:
             params=spec.params,
             seed=spec.seed,
             code=code,
+            onnx=spec.onnx,
         )
     )
 

@@ -25,6 +25,8 @@ class TrainingContext:
     features: each feature view's columns, by row key
     params: the training's parameters, overrides applied
     seed: what Python, NumPy and hashing were seeded with; give it to your library
+    code: the workspace's code; a saved model takes it along
+    onnx: whether a saved model is given an ONNX form too, where its answers stay equal
     """
 
     run: Run
@@ -33,6 +35,7 @@ class TrainingContext:
     params: Mapping[str, Value]
     seed: int
     code: Path
+    onnx: bool = True
 
     def save_model(
         self,
@@ -68,4 +71,5 @@ class TrainingContext:
             code=self.code,
             notes={"intended_use": intended_use, "limits": limits},
             requirements=requirements,
+            onnx=self.onnx,
         )

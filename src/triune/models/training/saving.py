@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 EXAMPLE_ROWS = 20
 MODEL, EXAMPLE, ANSWERS, FACTS = "model", "example.json", "answers.json", "model.json"
+ONNX, ONNX_NOTE = "onnx", "onnx.json"
+ONNX_ROWS = 200
 
 _NEEDED = ("cloudpickle", "numpy", "pandas", "scikit-learn", "scipy")
 
@@ -31,6 +33,7 @@ def save(
     code: Path,
     notes: Mapping[str, str],
     requirements: Sequence[str] | None,
+    onnx: bool = True,
 ) -> Path:
     """Keep model, example, the model's answers to it, and its facts as the run's artifacts."""
     from mlflow.models import infer_signature
@@ -49,7 +52,7 @@ def save(
             target,
             predict=predict,
             signature=infer_signature(rows, answers),
-            code_paths=[str(path) for path in _own_code(code)],
+            code_paths=_code_it_needs(model, code),
             pip_requirements=pinned,
         )
         kept = run.artifact(target, MODEL)
@@ -63,7 +66,25 @@ def save(
         **notes,
     }
     run.artifact(_json(facts), FACTS)
+    if onnx:
+        _make_onnx(run, kept, example.head(ONNX_ROWS))
     return kept
+
+
+def _make_onnx(run: Run, model: Path, rows: pd.DataFrame) -> None:
+    """Keep the model's ONNX form, or why it has none. Made here, where the model's library is
+    loaded already: doing it at registration would cost seconds."""
+    from triune.models.serving.onnx_form import convert
+
+    reasons: list[str] = []
+    form = convert(model, rows, why_not=reasons.append)
+    if form is None:
+        run.artifact(_json({"form": False, "reason": "; ".join(reasons)}), ONNX_NOTE)
+        return
+    with tempfile.TemporaryDirectory(prefix="triune-onnx-") as folder:
+        form.save(Path(folder))
+        run.artifact(Path(folder), ONNX)
+    run.artifact(_json({"form": True, "rows_compared": form.rows_compared}), ONNX_NOTE)
 
 
 def _write(model: Any, target: Path, *, predict: str, **options: Any) -> None:
@@ -105,8 +126,18 @@ def _pinned() -> list[str]:
     return [f"{name}=={version(name)}" for name in _NEEDED]
 
 
-def _own_code(code: Path) -> list[Path]:
-    """The workspace's packages and modules, so that its own classes load where it is not."""
+def _code_it_needs(model: Any, code: Path) -> list[str] | None:
+    """The workspace's packages and modules, when the model is made of their classes: it then
+    loads where the workspace is not. A model of libraries alone brings no code along."""
+    import cloudpickle
+
+    own = _packages(code)
+    words = _words(cloudpickle.dumps(model))
+    named = any(word == p.stem or word.startswith(f"{p.stem}.") for p in own for word in words)
+    return [str(path) for path in own] if named else None
+
+
+def _packages(code: Path) -> list[Path]:
     if not code.is_dir():
         return []
     return sorted(
@@ -114,6 +145,13 @@ def _own_code(code: Path) -> list[Path]:
         for path in code.iterdir()
         if path.suffix == ".py" or (path.is_dir() and next(path.rglob("*.py"), None) is not None)
     )
+
+
+def _words(pickled: bytes) -> set[str]:
+    """Every text in a pickle, the names of modules among them; nothing is loaded."""
+    import pickletools
+
+    return {value for _, value, _ in pickletools.genops(pickled) if isinstance(value, str)}
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:

@@ -88,7 +88,7 @@ class Trainer:
         """Look at data, code and environment, and say exactly what would be run."""
         table = self._table(name)
         root, label = self.workspace.root, self.workspace.name
-        dataset = self.datasets.verify(table.dataset)
+        dataset = self.datasets.current(table.dataset)
         commit = provenance.current(root)
         software = environment.remembered(self.workspace.state / "environment.json")
         lock = environment.lock_digest(root)
@@ -153,7 +153,7 @@ class Trainer:
     def _view(self, name: str, used: DatasetVersion, used_name: str) -> tuple[FeatureSpec, str]:
         table = self.workspace.config.features[name]
         same = table.dataset == used_name
-        dataset = used if same else self.datasets.verify(table.dataset)
+        dataset = used if same else self.datasets.current(table.dataset)
         return features.specify(name, table, dataset, self.workspace), dataset.ref
 
 

@@ -45,3 +45,4 @@ class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[tuple[str, str], ...]
     details: dict[str, str]
     tags: dict[str, str]
+    onnx: bool = True

@@ -1,0 +1,40 @@
+"""Training and registering in one go: what `triune train` and the loop do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from triune.app.context import Context
+from triune.models.registry.model import ModelVersion
+from triune.models.tracking.model import RunRecord, Value
+from triune.models.training.saving import MODEL
+from triune.models.training.service import OnProgress, Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished run, and the model version made of it, if one was."""
+
+    run: RunRecord
+    version: ModelVersion | None
+
+
+def train(
+    context: Context,
+    name: str,
+    *,
+    params: Mapping[str, Value] | None = None,
+    seed: int | None = None,
+    register: bool = True,
+    on_progress: OnProgress | None = None,
+) -> Trained:
+    """Run ``[trainings.<name>]``; register its model unless told not to, or it keeps none.
+
+    Raises what `Trainer.train` and `Registry.register` raise.
+    """
+    trainer = Trainer(context.workspace, context.ledger, context.data)
+    run = trainer.train(name, params=params, seed=seed, on_progress=on_progress)
+    if not register or MODEL not in run.artifacts:
+        return Trained(run, None)
+    return Trained(run, context.registry.register(run.id))

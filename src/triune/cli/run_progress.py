@@ -1,0 +1,55 @@
+"""A run going on: one live line in a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+
+from triune.models.tracking.model import RunRecord
+
+SHOWN_METRICS = 4
+
+
+class RunProgress:
+    """Takes a run as it stands, again and again; use as a context manager."""
+
+    def __init__(self, name: str, *, quiet: bool = False) -> None:
+        self._name = name
+        self._begin = time.monotonic()
+        self._record: RunRecord | None = None
+        console = Console(stderr=True)
+        shown = console.is_terminal and not quiet
+        self._spinner = Spinner("dots")
+        self._live = (
+            Live(console=console, get_renderable=self._line, transient=True) if shown else None
+        )
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, record: RunRecord) -> None:
+        self._record = record
+
+    def _line(self) -> Spinner:
+        metrics = self._record.metrics if self._record else {}
+        newest = list(metrics.items())[-SHOWN_METRICS:]
+        words = "  ".join(f"{name} {value:.5g}" for name, value in newest)
+        seconds = time.monotonic() - self._begin
+        self._spinner.update(text=f"{self._name}  {seconds:.1f} s  {words}")
+        return self._spinner
