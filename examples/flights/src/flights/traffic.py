@@ -44,4 +44,5 @@ def requests(data: Path) -> Iterator[Request]:
             inputs={name: [value] for name, value in zip(names, row, strict=True)},
             outcome=float(was_late) if arrives else None,
             outcome_delay_s=float(known) if arrives else LEAD.total_seconds(),
+            outcome_name="late",
         )
