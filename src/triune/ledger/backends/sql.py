@@ -7,6 +7,7 @@ from itertools import chain
 
 import msgspec
 
+from triune.core.errors import Refused
 from triune.ledger.backends.database import Cursor, Database, Row
 from triune.ledger.envelope import Edge, Event
 from triune.ledger.ports import Position, Query, Stored
@@ -64,7 +65,7 @@ class SqlStore:
         self.database = database
 
     def append(self, events: Sequence[Event], *, position: Position | None = None) -> int:
-        rows = [_row(event) for event in events]
+        rows = _rows(events)
         edges = list(chain.from_iterable(event.edges for event in events))
 
         def work(cursor: Cursor) -> int:
@@ -170,6 +171,17 @@ class SqlStore:
 
     def close(self) -> None:
         self.database.close()
+
+
+def _rows(events: Sequence[Event]) -> list[Row]:
+    try:
+        return [_row(event) for event in events]
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Refused(
+            "event-invalid",
+            f"an event cannot be written: {error}",
+            hint="Payloads hold text, numbers, booleans, lists and tables only.",
+        ) from error
 
 
 def _row(event: Event) -> Row:
