@@ -139,7 +139,7 @@ def tiny_workspace(root: Path) -> Workspace:
     root.mkdir(parents=True, exist_ok=True)
     files = {
         "triune.toml": CONFIG,
-        ".gitignore": ".triune/\ndata/\n__pycache__/\n",
+        ".gitignore": ".triune/\n/data/points/\n__pycache__/\n",
         "src/tiny/__init__.py": "",
         "src/tiny/data.py": DATA,
         "src/tiny/features.py": FEATURES,
