@@ -1,0 +1,98 @@
+"""Ports: chosen once, kept, fixed by the configuration, never a stranger's."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from triune.core.errors import Conflict
+from triune.operations.services.ports import SPANS, Ports, is_free
+
+
+@pytest.fixture
+def ports(tmp_path: Path) -> Ports:
+    return Ports(tmp_path / "ports.json", {})
+
+
+def _listen(port: int = 0) -> socket.socket:
+    server = socket.socket()
+    server.bind(("127.0.0.1", port))
+    server.listen()
+    return server
+
+
+def test_a_port_is_the_same_at_every_call_and_in_every_process(ports: Ports) -> None:
+    first = ports.get("web")
+    assert ports.get("web") == first == Ports(ports.path, {}).get("web")
+    assert is_free(first)
+
+
+def test_names_never_share_a_port_even_when_asked_at_once(ports: Ports) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(ports.get, [f"s{number}" for number in range(40)]))
+    assert len(set(got)) == 40
+    assert set(ports.known().values()) == set(got)
+
+
+def test_chosen_ports_lie_below_those_of_outgoing_connections(ports: Ports) -> None:
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert lowest <= 21_000 or all(20_000 <= ports.get(f"s{n}") < lowest for n in range(30))
+
+
+def test_the_configuration_fixes_a_port(ports: Ports) -> None:
+    fixed = Ports(ports.path, {"web": 12345})
+    assert fixed.get("web") == 12345
+    assert not ports.path.exists()
+
+
+def test_a_fixed_port_that_is_taken_is_a_conflict_that_names_the_process(tmp_path: Path) -> None:
+    with _listen() as server:
+        port = server.getsockname()[1]
+        ports = Ports(tmp_path / "ports.json", {"web": port})
+        with pytest.raises(Conflict) as caught:
+            ports.settle(frozenset())
+        ports.settle(frozenset({"web"}))
+    assert caught.value.reference == "port-taken"
+    assert f"port {port}" in caught.value.message
+    assert "(pid " in caught.value.message
+    assert caught.value.context is not None
+    assert "[services.web]" in caught.value.context
+
+
+def test_a_recorded_port_that_is_taken_is_chosen_anew_unless_its_service_runs(
+    ports: Ports,
+) -> None:
+    port, other = ports.get("web"), ports.get("other")
+    with _listen(port):
+        ports.settle(frozenset({"web"}))
+        assert ports.get("web") == port
+        ports.settle(frozenset())
+        assert ports.get("web") != port
+        assert ports.get("other") == other
+
+
+def test_parts_of_a_running_service_keep_their_ports(ports: Ports) -> None:
+    port = ports.get("envoy.admin")
+    with _listen(port):
+        ports.settle(frozenset({"envoy"}))
+        assert ports.get("envoy.admin") == port
+
+
+def test_a_port_with_a_companion_is_chosen_anew_when_the_companion_is_taken(
+    ports: Ports,
+) -> None:
+    name, span = next(iter(SPANS.items()))
+    port = ports.get(name)
+    with _listen(port + span):
+        ports.settle(frozenset())
+        assert ports.get(name) != port
+
+
+def test_a_forgotten_port_may_go_to_another(ports: Ports) -> None:
+    ports.get("web")
+    ports.forget("web")
+    ports.forget("web")
+    assert ports.known() == {}
