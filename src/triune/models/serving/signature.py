@@ -23,6 +23,8 @@ class OnnxSignature:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     layout: Layout
+    main: str = ""
+    """The output that MLflow's own server would answer with; empty is the first."""
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""

@@ -40,7 +40,7 @@ class OnnxModel:
         self.inputs = declared.inputs
         self.outputs = declared.outputs
         self.layout = declared.layout
-        self.main_output = declared.outputs[0].name
+        self.main_output = declared.main or declared.outputs[0].name
         self._names = [spec.name for spec in declared.outputs]
         self._feed = _feed(declared, {i.name: i.type for i in self._session.get_inputs()})
         missing = set(self._names) - {output.name for output in self._session.get_outputs()}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from triune.core.config import Datatype
+from triune.models.serving.backends.estimators import last_step
 from triune.models.serving.backends.sklearn import SklearnModel
 from triune.models.serving.signature import NoForm, OnnxSignature
 from triune.models.serving.tensors import Layout, TensorSpec
@@ -34,14 +35,16 @@ def convert(model: SklearnModel, *, integers_as_floats: bool) -> tuple[bytes, On
     elif model.layout is Layout.TENSOR:
         _rename(graph.graph, graph.graph.input[0].name, model.inputs[0].name)
         graph.graph.input[0].name = model.inputs[0].name
-    return graph.SerializeToString(), OnnxSignature(inputs, model.outputs, model.layout)
+    return graph.SerializeToString(), OnnxSignature(
+        inputs, model.outputs, model.layout, model.main_output
+    )
 
 
 def _converted(model: SklearnModel, types: Sequence[tuple[str, Any]]) -> Any:
     import skl2onnx
 
     estimator = model.estimator
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    last = last_step(estimator)
     options = {id(last): {"zipmap": False}} if hasattr(last, "predict_proba") else None
     try:
         with warnings.catch_warnings():
@@ -63,34 +66,37 @@ def _type(spec: TensorSpec, integers_as_floats: bool) -> Any:
     return data_types.FloatTensorType(shape)
 
 
+_LABELS = {Datatype.INT64: "INT64", Datatype.BYTES: "STRING"}
+
+
 def _set_outputs(graph: Any, outputs: Sequence[TensorSpec]) -> None:
     """Give the graph our outputs: the label as it is, scores as FP64."""
     from onnx import TensorProto, helper
 
-    kinds = {Datatype.INT64: TensorProto.INT64, Datatype.BYTES: TensorProto.STRING}
     given = [output.name for output in graph.output]
-    if len(given) != len(outputs):
+    names = [spec.name for spec in outputs]
+    if len(given) != (2 if "label" in names else 1):
         raise NoForm(f"the graph gives {', '.join(given)}")
+    raw = [f"{name}__raw" for name in given]
+    for old, new in zip(given, raw, strict=True):
+        _rename(graph, old, new)
     del graph.output[:]
-    for spec, name in zip(outputs, given, strict=True):
-        raw = f"{name}__raw"
-        _rename(graph, name, raw)
+    second = helper.make_tensor("second__class", TensorProto.INT64, [1], [1])
+    for spec in outputs:
+        kind = TensorProto.DOUBLE
         if spec.name == "label":
-            if spec.datatype not in kinds:
+            if spec.datatype not in _LABELS:
                 raise NoForm(f"its labels are {spec.datatype}")
-            graph.node.append(helper.make_node("Identity", [raw], ["label"]))
-            graph.output.append(helper.make_tensor_value_info("label", kinds[spec.datatype], None))
-            continue
-        if spec.name == "score":
-            graph.initializer.append(
-                helper.make_tensor("second__class", TensorProto.INT64, [1], [1])
-            )
-            graph.node.append(
-                helper.make_node("Gather", [raw, "second__class"], ["score__raw"], axis=1)
-            )
-            raw = "score__raw"
-        graph.node.append(helper.make_node("Cast", [raw], [spec.name], to=TensorProto.DOUBLE))
-        graph.output.append(helper.make_tensor_value_info(spec.name, TensorProto.DOUBLE, None))
+            kind = getattr(TensorProto, _LABELS[spec.datatype])
+            graph.node.append(helper.make_node("Identity", raw[:1], ["label"]))
+        elif spec.name == "score":
+            graph.initializer.append(second)
+            pair = [raw[1], second.name]
+            graph.node.append(helper.make_node("Gather", pair, ["score__raw"], axis=1))
+            graph.node.append(helper.make_node("Cast", ["score__raw"], ["score"], to=kind))
+        else:
+            graph.node.append(helper.make_node("Cast", raw[-1:], [spec.name], to=kind))
+        graph.output.append(helper.make_tensor_value_info(spec.name, kind, None))
 
 
 def _name_inputs(graph: Any, specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

@@ -3,6 +3,7 @@ imported unless the model needs column names."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 
 from triune.core.config import Datatype
 from triune.core.errors import Refused
+from triune.core.files import inside
 from triune.models.serving.backends import mlmodel
+from triune.models.serving.backends.estimators import answers, forget_names
 from triune.models.serving.backends.frames import Frames, matrix
 from triune.models.serving.tensors import KINDS, SINGLE_PRECISION, Layout, TensorSpec, Values
 
@@ -39,8 +42,7 @@ class SklearnModel:
         self.layout = layout
         self.by_name = not _by_position(estimator, self.inputs, layout)
         self._arrange = Frames(self.inputs).build if self.by_name else _matrices(self.inputs)
-        self.outputs, self._answer = _answers(estimator, function)
-        self.main_output = self.outputs[0].name
+        self.outputs, self.main_output, self._answer = answers(estimator, function)
 
     def predict(self, inputs: Sequence[Values], rows: int) -> list[Values]:
         """One call of the estimator (two when labels do not follow from probabilities)."""
@@ -52,7 +54,7 @@ def load(folder: Path) -> SklearnModel:
 
     Raises
     ------
-    NotSklearn: another flavour, or code of its own that only MLflow's loader brings along.
+    NotSklearn: another flavour, or a file format that only MLflow's loader knows.
     Refused: (``model-not-loadable``) the file cannot be read back;
         (``model-without-signature``) nothing says what it takes.
     """
@@ -60,11 +62,13 @@ def load(folder: Path) -> SklearnModel:
     flavor = described.flavors.get("sklearn")
     if flavor is None:
         raise NotSklearn(f"its flavours are {', '.join(sorted(described.flavors))}")
-    if flavor.get("code") or flavor.get("serialization_format") not in _READERS:
-        raise NotSklearn("it brings code of its own")
+    if flavor.get("serialization_format") not in _READERS:
+        raise NotSklearn(f"its format is {flavor.get('serialization_format')}")
+    if flavor.get("code"):
+        sys.path.insert(0, str(inside(folder, flavor["code"])))
     try:
         estimator = _READERS[flavor["serialization_format"]](
-            folder / flavor["pickled_model"], flavor.get("skops_trusted_types")
+            inside(folder, flavor["pickled_model"]), flavor.get("skops_trusted_types")
         )
     except Exception as error:  # unpickling may raise anything
         raise Refused(
@@ -124,7 +128,7 @@ def _by_position(estimator: Any, inputs: Sequence[TensorSpec], layout: Layout) -
     if layout is Layout.TENSOR:
         return True
     text = any(spec.datatype is Datatype.BYTES for spec in inputs)
-    return not text and _forget_names(estimator)
+    return not text and forget_names(estimator)
 
 
 def _matrices(inputs: Sequence[TensorSpec]) -> _Arrange:
@@ -132,97 +136,3 @@ def _matrices(inputs: Sequence[TensorSpec]) -> _Arrange:
     same = len(kinds) == 1
     dtype = np.dtype(KINDS[next(iter(kinds))].numpy if same else "float64")
     return lambda values, rows: matrix(inputs, values, rows, dtype)
-
-
-def _forget_names(estimator: Any) -> bool:
-    """Make an estimator take plain arrays silently, if position is all it goes by."""
-    parts = _plain_parts(estimator)
-    if parts is None:
-        return False
-    for part in parts:
-        part.__dict__.pop("feature_names_in_", None)
-    return True
-
-
-def _plain_parts(estimator: Any) -> list[Any] | None:
-    """The estimator and its pipeline steps when every one is scikit-learn's own and goes by
-    position, else None."""
-    steps = getattr(estimator, "steps", None)
-    if type(estimator).__name__ == "Pipeline" and steps is not None:
-        parts = [estimator]
-        for _, step in steps:
-            inner = [] if step is None or isinstance(step, str) else _plain_parts(step)
-            if inner is None:
-                return None
-            parts += inner
-        return parts
-    own = type(estimator).__module__.split(".")[0] == "sklearn"
-    by_name = type(estimator).__module__.startswith(("sklearn.compose", "sklearn.pipeline"))
-    if not own or by_name or getattr(estimator, "is_categorical_", None) is not None:
-        return None
-    return [estimator]
-
-
-_Answer = Callable[[Any], list[Values]]
-
-
-def _answers(estimator: Any, function: str) -> tuple[tuple[TensorSpec, ...], _Answer]:
-    from sklearn.base import is_classifier, is_regressor
-
-    if function == "predict" and is_classifier(estimator):
-        classes = estimator.classes_
-        if not isinstance(classes, list) and hasattr(estimator, "predict_proba"):
-            return _classifier(estimator, np.asarray(classes))
-        if not isinstance(classes, list):
-            label = TensorSpec("label", _datatype(np.asarray(classes)))
-            return (label,), lambda x: [estimator.predict(x).tolist()]
-    name = "prediction" if function == "predict" and is_regressor(estimator) else "predict"
-    call = getattr(estimator, function)
-    outputs = (TensorSpec(name, Datatype.FP64, 1 if name == "prediction" else 0),)
-    if getattr(estimator, "n_outputs_", 1) > 1 or np.ndim(getattr(estimator, "coef_", 0.0)) > 1:
-        outputs = (TensorSpec(name, Datatype.FP64, 0),)
-    return outputs, lambda x: [np.asarray(call(x), np.float64).ravel().tolist()]
-
-
-def _classifier(estimator: Any, classes: Any) -> tuple[tuple[TensorSpec, ...], _Answer]:
-    label = TensorSpec("label", _datatype(classes))
-    binary = len(classes) == 2
-    scores = (
-        TensorSpec("score", Datatype.FP64)
-        if binary
-        else TensorSpec("probabilities", Datatype.FP64, len(classes))
-    )
-    follows = _label_follows(estimator)
-
-    def answer(x: Any) -> list[Values]:
-        chances = estimator.predict_proba(x)
-        labels = classes.take(chances.argmax(axis=1)) if follows else estimator.predict(x)
-        flat = chances[:, 1] if binary else chances.ravel()
-        return [labels.tolist(), flat.tolist()]
-
-    return (label, scores), answer
-
-
-_ARGMAX = {
-    "DecisionTreeClassifier",
-    "ExtraTreesClassifier",
-    "GaussianNB",
-    "GradientBoostingClassifier",
-    "HistGradientBoostingClassifier",
-    "LogisticRegression",
-    "RandomForestClassifier",
-}
-
-
-def _label_follows(estimator: Any) -> bool:
-    """Whether `predict` is the most probable class, so that one call is enough."""
-    steps = getattr(estimator, "steps", None)
-    last = steps[-1][1] if steps else estimator
-    return type(last).__name__ in _ARGMAX and type(last).__module__.startswith("sklearn.")
-
-
-def _datatype(classes: Any) -> Datatype:
-    kind = classes.dtype.kind
-    return {"i": Datatype.INT64, "u": Datatype.INT64, "b": Datatype.BOOL, "f": Datatype.FP64}.get(
-        kind, Datatype.BYTES
-    )
