@@ -46,7 +46,14 @@ SENTENCES: Mapping[Phase, str] = {
     Phase.RETIRING: "An arm that no longer serves ends its requests and is stopped.",
 }
 
-BEFORE_TRAFFIC = frozenset({Phase.STARTING, Phase.WARMING, Phase.SMOKING})
+NEXT: Mapping[Phase, Phase] = {
+    Phase.STARTING: Phase.WARMING,
+    Phase.WARMING: Phase.SMOKING,
+    Phase.SMOKING: Phase.SWITCHING,
+}
+"""The way of a candidate that passes everything."""
+
+BEFORE_TRAFFIC = frozenset(NEXT)
 
 
 class Colour(StrEnum):
@@ -162,26 +169,25 @@ def begin(state: EndpointState, candidate: Arm, *, mark: str, actor: str) -> End
 
 def advance(state: EndpointState, phase: Phase, *, mark: str) -> EndpointState:
     """The candidate has passed its phase and enters the next."""
-    return replace(state, pending=replace(_pending(state), phase=phase, mark=mark))
+    pending = _pending(state, *(before for before, after in NEXT.items() if after is phase))
+    return replace(state, pending=replace(pending, phase=phase, mark=mark))
 
 
 def refuse(state: EndpointState, why: Mapping[str, Any], *, mark: str) -> EndpointState:
     """The candidate failed before it saw traffic."""
-    pending = _pending(state)
-    if pending.phase not in BEFORE_TRAFFIC:
-        raise Conflict("rollout-past-refusal", f"the rollout is {pending.phase.value} already")
+    pending = _pending(state, *BEFORE_TRAFFIC)
     return replace(state, pending=replace(pending, phase=Phase.REFUSING, mark=mark, why=why))
 
 
 def refused(state: EndpointState) -> EndpointState:
     """The candidate is stopped; all is as it was before the rollout."""
-    _pending(state)
+    _pending(state, Phase.REFUSING)
     return replace(state, pending=None)
 
 
 def switched(state: EndpointState, *, rollback_until: float) -> EndpointState:
     """Users reach the candidate: it is live, and what was live can be gone back to."""
-    pending = _pending(state)
+    pending = _pending(state, Phase.SWITCHING)
     return replace(
         state,
         live=pending.arm,
@@ -210,7 +216,7 @@ def roll_back(
 
 def rolled_back(state: EndpointState) -> EndpointState:
     """Users are back on the previous release; the failed arm is to be stopped."""
-    pending = replace(_pending(state), phase=Phase.RETIRING, why={})
+    pending = replace(_pending(state, Phase.ROLLING_BACK), phase=Phase.RETIRING, why={})
     return replace(state, live=state.previous, previous=None, rollback_until=None, pending=pending)
 
 
@@ -228,13 +234,18 @@ def complete(
 
 def retired(state: EndpointState) -> EndpointState:
     """The arm that no longer serves is gone."""
-    _pending(state)
+    _pending(state, Phase.RETIRING)
     return replace(state, pending=None)
 
 
-def _pending(state: EndpointState) -> Pending:
-    if state.pending is None:
-        raise Conflict("rollout-not-running", f"nothing is under way at {state.endpoint}")
+def _pending(state: EndpointState, *phases: Phase) -> Pending:
+    if state.pending is None or state.pending.phase not in phases:
+        allowed = " or ".join(sorted(phase.value for phase in phases))
+        raise Conflict(
+            "rollout-out-of-order",
+            f"{state.endpoint} is {state.phase.value}, not {allowed}",
+            hint="`triune rollout status` shows where it stands.",
+        )
     return state.pending
 
 
