@@ -117,15 +117,13 @@ class LocalProcesses:
 
         wait_until(answers, timeout=20, what=f"{spec.name} is ready")
 
-    def remove(self, name: str) -> bool:
+    def remove(self, name: str) -> None:
         pid = self.pid(name)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
             wait_until(lambda: not alive(pid), timeout=15, what=f"{name} stops")
-        existed = self._record(name).exists()
         self._record(name).unlink(missing_ok=True)
-        return existed
 
     def pid(self, name: str) -> int | None:
         record = read_json(self._record(name))

@@ -10,6 +10,7 @@ from triune.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from triune.data.service import Data
+    from triune.delivery.service import Delivery
     from triune.ledger.service import Ledger
     from triune.models.registry.service import Registry
     from triune.models.tracking.catalog import RunCatalog
@@ -68,6 +69,12 @@ class Context:
         from triune.models.registry.service import Registry
 
         return Registry(self.workspace, self.ledger)
+
+    @cached_property
+    def delivery(self) -> Delivery:
+        from triune.app import rollouts
+
+        return rollouts.delivery(self)
 
     def close(self) -> None:
         """Give back what was opened."""

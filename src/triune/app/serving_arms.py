@@ -84,9 +84,7 @@ class WorkspaceTests:
         """Raises `EntryPointError` for a test that does not load."""
         code = self.workspace.root / self.workspace.config.workspace.code
         names = settings(self.workspace, release.bundle.endpoint).smoke
-        return [
-            SmokeTest(name.rpartition(":")[2], entrypoints.load(name, code)) for name in names
-        ]
+        return [SmokeTest(name.rpartition(":")[2], entrypoints.load(name, code)) for name in names]
 
 
 @dataclass(frozen=True)
@@ -104,15 +102,11 @@ class ModelExamples:
         return complete(columns, release)
 
 
-def complete(
-    columns: Mapping[str, Sequence[Any]], release: Release
-) -> Mapping[str, Sequence[Any]]:
+def complete(columns: Mapping[str, Sequence[Any]], release: Release) -> Mapping[str, Sequence[Any]]:
     """The example as the endpoint's callers would send it."""
     declared = release.bundle.serving.inputs
     if not columns or not declared:
         return columns
     rows = len(next(iter(columns.values())))
     neutral = made_up(declared)
-    return {
-        item.name: columns.get(item.name, [neutral[item.name][0]] * rows) for item in declared
-    }
+    return {item.name: columns.get(item.name, [neutral[item.name][0]] * rows) for item in declared}

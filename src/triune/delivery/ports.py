@@ -63,8 +63,8 @@ class Processes(Protocol):
         """
         ...
 
-    def remove(self, name: str) -> bool:
-        """Stop a process gracefully and forget it; False when there was none."""
+    def remove(self, name: str) -> None:
+        """Stop a process gracefully and forget it; nothing happens when there is none."""
         ...
 
     def status(self) -> Sequence[Running]:

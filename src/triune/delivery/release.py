@@ -97,10 +97,14 @@ def name(bundle: Bundle) -> str:
     return reference("release", f"{slug(bundle.endpoint)}@{digest[:DIGEST_LENGTH]}")
 
 
+def settings_of(bundle: Bundle) -> tuple[tuple[str, Any], ...]:
+    """Every setting of a bundle under its dotted key, sorted."""
+    return tuple(sorted(_flat("", msgspec.to_builtins(bundle))))
+
+
 def diff(before: Bundle, after: Bundle) -> tuple[Change, ...]:
     """Every setting in which two bundles differ, by its dotted key."""
-    left = dict(_flat("", msgspec.to_builtins(before)))
-    right = dict(_flat("", msgspec.to_builtins(after)))
+    left, right = dict(settings_of(before)), dict(settings_of(after))
     return tuple(
         Change(key, left.get(key), right.get(key))
         for key in sorted(left.keys() | right.keys())

@@ -139,6 +139,10 @@ class Delivery:
         """Start the arms among ``dead`` again, then make the gateway follow the state."""
         with self.tools.store.locked(endpoint):
             now = self._bluegreen(None).recover(self.tools.store.load(endpoint))
+            for process in sorted(dead):
+                port = self.tools.port_of(process)
+                if state.moved(now, process, port) != now:
+                    now = self.tools.store.save(state.moved(now, process, port))
             for arm in (now.live, now.previous):
                 if arm and arm.process in dead:
                     release = self.releases.get(arm.release)

@@ -232,6 +232,16 @@ def complete(
     return replace(state, previous=None, rollback_until=None, pending=pending)
 
 
+def moved(state: EndpointState, process: str, port: int) -> EndpointState:
+    """The arm that runs as ``process`` has another port: its old one was taken while it was
+    down."""
+
+    def at(arm: Arm | None) -> Arm | None:
+        return replace(arm, port=port) if arm and arm.process == process else arm
+
+    return replace(state, live=at(state.live), previous=at(state.previous))
+
+
 def retired(state: EndpointState) -> EndpointState:
     """The arm that no longer serves is gone."""
     _pending(state, Phase.RETIRING)

@@ -1,0 +1,118 @@
+"""``triune release``: what an endpoint can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from triune.cli.output import JSON_OPTION, here, print_json, print_table
+
+if TYPE_CHECKING:
+    from triune.delivery.release import Release
+    from triune.delivery.service import Delivery
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Make and inspect releases: what an endpoint can serve.",
+)
+
+
+@app.command()
+def create(
+    *,
+    endpoint: str = typer.Argument(..., help="An endpoint of triune.toml."),
+    model: str = typer.Option(..., "--model", help="A model version: name@2, name@alias."),
+    force: bool = typer.Option(
+        False, "--force", help="Make it although its lineage is incomplete; this is recorded."
+    ),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Freeze a model version with the endpoint's settings into a release."""
+    with _delivery() as delivery:
+        release = delivery.releases.create(endpoint, model, force=force)
+    if as_json:
+        print_json(_as_dict(release))
+        return
+    typer.echo(f"{release.ref} serves {release.bundle.model.ref} at {endpoint}")
+    typer.echo(f"next: triune rollout start {endpoint} {release.ref}")
+
+
+@app.command("list")
+def list_releases(
+    *,
+    endpoint: str = typer.Argument("", help="Only this endpoint's."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """List releases, the newest first."""
+    with _delivery() as delivery:
+        found = list(delivery.releases.all(endpoint or None))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("release", "endpoint", "model", "created", "by", "forced"),
+        [
+            (r.ref, r.endpoint, r.model, f"{r.created:%Y-%m-%d %H:%M:%S}", r.actor, _yes(r.forced))
+            for r in found
+        ],
+    )
+
+
+@app.command()
+def show(
+    *,
+    release: str = typer.Argument(..., help="A release's reference."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show everything a release is made of."""
+    with _delivery() as delivery:
+        found = delivery.releases.get(release)
+    if as_json:
+        print_json(_as_dict(found))
+        return
+    from triune.delivery.release import settings_of
+
+    rows = [("release", found.ref), ("digest", found.digest), *settings_of(found.bundle)]
+    print_table(("setting", "value"), rows)
+
+
+@app.command()
+def diff(
+    *,
+    before: str = typer.Argument(..., help="A release's reference."),
+    after: str = typer.Argument(..., help="Another's."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show every setting in which two releases differ."""
+    with _delivery() as delivery:
+        changes = delivery.diff(before, after)
+    if as_json:
+        print_json(changes)
+        return
+    print_table(("setting", before, after), [(c.key, c.before, c.after) for c in changes])
+
+
+@contextmanager
+def _delivery() -> Iterator[Delivery]:
+    from triune.app.context import Context
+
+    context = Context(here())
+    try:
+        yield context.delivery
+    finally:
+        context.close()
+
+
+def _as_dict(release: Release) -> dict[str, object]:
+    import msgspec
+
+    bundle: dict[str, object] = msgspec.to_builtins(release.bundle)
+    return {"release": release.ref, "digest": release.digest, **bundle}
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else ""

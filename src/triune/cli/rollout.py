@@ -1,0 +1,158 @@
+"""``triune rollout``: what an endpoint serves, changed and changed back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from triune.cli.output import JSON_OPTION, here, print_json, print_table
+
+if TYPE_CHECKING:
+    from triune.delivery.service import Delivery, Plan
+    from triune.delivery.state import EndpointState
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Change what an endpoint serves; roll it back.",
+)
+
+Observer = Callable[[str, str], None]
+
+
+class Strategy(StrEnum):
+    """How traffic moves."""
+
+    BLUE_GREEN = "blue-green"
+
+
+@app.command()
+def start(
+    *,
+    endpoint: str = typer.Argument(..., help="An endpoint of triune.toml."),
+    release: str = typer.Argument(..., help="A release's reference."),
+    strategy: Strategy = typer.Option(Strategy.BLUE_GREEN, "--strategy", help="blue-green."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be done, do nothing."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Start a release beside the live one, test it, and switch all traffic to it."""
+    with _delivery() as delivery:
+        if dry_run:
+            _print_plan(delivery.plan(endpoint, release), as_json=as_json)
+            return
+        with _progress(quiet=as_json) as observe:
+            done = delivery.start(endpoint, release, observe=observe)
+    if as_json:
+        value = _as_dict(done.state)
+        print_json({**value, "seconds": round(done.seconds, 3), "smoke": done.smoke})
+        return
+    print_table(
+        ("smoke test", "result", "seconds"),
+        [(r.name, r.words or "passed", f"{r.seconds:.2f}") for r in done.smoke],
+    )
+    typer.echo(f"{endpoint} serves {release} after {done.seconds:.1f} s")
+
+
+@app.command()
+def status(
+    *,
+    endpoint: str = typer.Argument("", help="Only this endpoint."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show what each endpoint serves and what is under way."""
+    with _delivery() as delivery:
+        found = delivery.status(endpoint or None)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("endpoint", "phase", "serves", "ready", "kept", "until"),
+        [
+            (
+                s.endpoint,
+                s.phase.value,
+                s.live.release if s.live else None,
+                "yes" if s.ready else s.words,
+                s.previous.release if s.previous else None,
+                _moment(s.rollback_until),
+            )
+            for s in found
+        ],
+    )
+    for one in found:
+        typer.echo(f"{one.endpoint}: {one.sentence}")
+
+
+@app.command()
+def rollback(
+    *,
+    endpoint: str = typer.Argument(..., help="An endpoint of triune.toml."),
+    reason: str = typer.Option(..., "--reason", help="Why; it is recorded."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Return an endpoint's traffic to its previous release."""
+    with _delivery() as delivery, _progress(quiet=as_json) as observe:
+        now = delivery.rollback(endpoint, reason, observe=observe)
+    if as_json:
+        print_json(_as_dict(now))
+        return
+    typer.echo(f"{endpoint} serves {now.live.release if now.live else 'nothing'} again")
+
+
+@contextmanager
+def _delivery() -> Iterator[Delivery]:
+    from triune.app.context import Context
+
+    context = Context(here())
+    try:
+        yield context.delivery
+    finally:
+        context.close()
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Observer]:
+    """A line for each step that has words, with a spinner while it lasts."""
+    if quiet:
+        yield lambda step, words: None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    with console.status("") as spinner:
+
+        def observe(step: str, words: str) -> None:
+            if words:
+                console.print(f"[bold]{step:>12}[/] {words}", markup=True)
+                spinner.update(f"{step} ...")
+
+        yield observe
+
+
+def _print_plan(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print_json(plan)
+        return
+    typer.echo(f"{plan.endpoint}: {plan.previous or 'nothing'} -> {plan.release}")
+    for number, step in enumerate(plan.steps, 1):
+        typer.echo(f"  {number}. {step}")
+    if plan.changes:
+        print_table(("setting", "now", "then"), [(c.key, c.before, c.after) for c in plan.changes])
+
+
+def _as_dict(now: EndpointState) -> dict[str, Any]:
+    import msgspec
+
+    value: dict[str, Any] = msgspec.to_builtins(now)
+    return {**value, "phase": now.phase.value}
+
+
+def _moment(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%H:%M:%S")
