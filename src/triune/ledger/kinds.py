@@ -17,6 +17,7 @@ KINDS: dict[str, str] = {
     "commit.recorded": "A commit, with the diff when the tree was dirty, was recorded.",
     "run.started": "A run began.",
     "run.finished": "A run ended; its status, parameters and last metrics are in the payload.",
+    "run.shipped": "All of a run arrived in MLflow; its id there is in the payload.",
     "model.registered": "A run's model became a version in the registry, signed, with a card.",
     "model.aliased": "An alias was moved to a model version.",
     "model.refused": "A model was not loaded: its signature or digest did not hold.",
