@@ -70,9 +70,8 @@ class SmokeClient:
         self._types = {item.name: item for item in inputs}
         self._client = HttpClient("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
 
-    def infer(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-        """The answer for some rows, as the Open Inference Protocol has it: the values are in
-        ``answer["outputs"][i]["data"]``, beside their ``name``, ``datatype`` and ``shape``.
+    def infer(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """The outputs for some rows: output name, e.g. ``score``, to its values.
 
         Raises
         ------
@@ -81,8 +80,7 @@ class SmokeClient:
         answer = self.ask(inputs)
         if answer.status != http.client.OK:
             raise AssertionError(f"answered {answer.status}: {answer.body[:500].decode()!r}")
-        value: dict[str, Any] = answer.json()
-        return value
+        return {output["name"]: output["data"] for output in answer.json()["outputs"]}
 
     def ask(self, inputs: Mapping[str, Sequence[Any]]) -> Answer:
         """The whole answer to an inference request, whatever its status."""

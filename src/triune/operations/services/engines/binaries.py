@@ -40,14 +40,16 @@ def in_scripts(engine: str, package: str, name: str) -> Path:
 
 
 def of_system(engine: str, package: str, *names: str) -> Path:
-    """A program from the operating system, under any of its names.
+    """A program from the operating system, or unpacked beside the Python interpreter by setup,
+    under any of its names.
 
     Raises
     ------
     MissingEngine: (``engine-missing``) naming the Debian package.
     """
+    beside = sysconfig.get_path("scripts")
     for name in names:
-        program = shutil.which(name)
+        program = shutil.which(name) or shutil.which(name, path=beside)
         if program:
             return Path(program)
     raise MissingEngine(

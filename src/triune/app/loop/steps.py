@@ -1,0 +1,276 @@
+"""What each step of the loop does; every step is a use case the CLI also offers alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from triune.app import services
+from triune.app.context import Context
+from triune.app.loop.model import LoopState, Step
+from triune.app.replay.background import Background
+from triune.app.replay.model import Summary
+from triune.app.replay.service import Settings
+from triune.core.config import LoopTable
+from triune.core.errors import CheckFailed, Conflict, Unavailable
+from triune.core.waiting import wait_until
+from triune.ledger.envelope import Event
+from triune.ledger.ports import Query
+from triune.models.training.service import Trainer
+
+BEFORE_SWITCH = 1_000
+"""Requests a release answers before the next step, so that the report has something to show."""
+ROLLBACK_SECONDS = 60.0
+CATCH_UP_SECONDS = 60.0
+ALIASES = {"better": "champion"}
+
+Facts = dict[str, Any]
+Note = Callable[[str], None]
+
+
+@dataclass
+class Play:
+    """One loop under way: its surroundings, what it has found out, and its traffic."""
+
+    context: Context
+    table: LoopTable
+    state: LoopState
+    note: Note
+    traffic: Background | None = field(default=None)
+
+    @property
+    def trainings(self) -> dict[str, str]:
+        """Which training plays which part."""
+        table = self.table
+        return {
+            "first": table.first,
+            "better": table.better,
+            "broken": table.broken,
+            "failing": table.failing,
+        }
+
+    def fact(self, step: Step, key: str) -> Any:
+        """What an earlier step left."""
+        return self.state.facts[step.value][key]
+
+    def events(self, kind: str) -> Iterator[Event]:
+        """This loop's events of a kind about its endpoint, in order."""
+        since = round(self.state.started * 1e6)
+        for stored in self.context.ledger.select(Query(kind=kind, since=since)):
+            if stored.event.payload.get("endpoint") == self.table.endpoint:
+                yield stored.event
+
+
+def up(play: Play) -> Facts:
+    """Start the profile's services."""
+    result = services.up(play.context)
+    for words in result.notes:
+        play.note(words)
+    return {"running": [status.name for status in result.statuses]}
+
+
+def data(play: Play) -> Facts:
+    """Build and version every dataset the trainings use."""
+    config = play.context.workspace.config
+    names = sorted({config.trainings[name].dataset for name in play.trainings.values()})
+    versions = {}
+    for name in names:
+        play.context.data.build(name, on_progress=play.note)
+        version = play.context.data.add(name, on_progress=play.note)
+        versions[name] = version.ref
+        play.note(f"{version.ref}: {version.files} files, {version.bytes / 1e6:.1f} MB")
+    return {"versions": versions}
+
+
+def training(play: Play) -> Facts:
+    """Train every model, as many at once as is sensible here."""
+    trainer = Trainer(play.context.workspace, play.context.ledger, play.context.data)
+
+    def run(part: str) -> tuple[str, Facts]:
+        record = trainer.train(play.trainings[part])
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in sorted(record.metrics.items()))
+        play.note(f"run {record.id} ({play.trainings[part]}): {shown}")
+        return part, {"run": record.id, "metrics": dict(record.metrics)}
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return dict(pool.map(run, play.trainings))
+
+
+def register(play: Play) -> Facts:
+    """Sign and register each model."""
+    registry = play.context.registry
+
+    def one(part: str) -> tuple[str, Facts]:
+        version = registry.register(play.fact(Step.TRAIN, part)["run"])
+        if part in ALIASES:
+            registry.alias(version.name, ALIASES[part], version.number)
+        play.note(f"{version.ref}, digest {version.digest[7:19]}, signed")
+        return part, {"model": f"{version.name}@{version.number}", "digest": version.digest}
+
+    return dict(map(one, play.trainings))
+
+
+def serve(play: Play) -> Facts:
+    """Release A takes the endpoint; recorded traffic begins in the background."""
+    release = _release(play, "first")
+    facts = _start(play, release)
+    since = time.time()
+    play.traffic = Background.start(
+        play.context.workspace, play.table.endpoint, Settings(rate=play.table.rate)
+    )
+    summary = _answered_by(play, release, BEFORE_SWITCH)
+    play.note(f"traffic flows: {summary.sent} requests, p99 {summary.p99_ms or 0:.1f} ms")
+    return {"release": release, "replay": play.traffic.id, "traffic_since": since, **facts}
+
+
+def switch(play: Play) -> Facts:
+    """Release B is started beside A, smoked, and takes over at once."""
+    release = _release(play, "better")
+    facts = _start(play, release)
+    _answered_by(play, release, BEFORE_SWITCH)
+    return {"release": release, **facts}
+
+
+def refuse(play: Play) -> Facts:
+    """Release C must be refused by a smoke test."""
+    release = _release(play, "broken")
+    try:
+        _start(play, release)
+    except CheckFailed as refusal:
+        play.note(f"refused, as it should be: {refusal.message}")
+        return {"release": release, "refused": refusal.message, "live": _live(play)}
+    return {"release": release, "refused": "", "live": _live(play)}
+
+
+def fail(play: Play) -> Facts:
+    """Release D passes its smoke tests, then fails; the guard brings B back."""
+    release = _release(play, "failing")
+    facts = _start(play, release)
+    found: list[Event] = []
+
+    def rolled_back() -> bool:
+        found[:] = [e for e in play.events("rollout.rolled-back") if e.subject == release]
+        return bool(found)
+
+    wait_until(
+        rolled_back,
+        timeout=ROLLBACK_SECONDS,
+        what=f"{release} fails and is rolled back",
+        hint="`triune logs guard` shows what the guard saw.",
+    )
+    why = found[-1].payload
+    play.note(f"rolled back by itself: {why.get('words') or why.get('reason')}")
+    back = str(play.fact(Step.SWITCH, "release"))
+    _answered_by(play, back, _count(play, back) + BEFORE_SWITCH // 2)
+    return {"release": release, "why": dict(why), "live": _live(play), **facts}
+
+
+def lineage(play: Play) -> Facts:
+    """End the traffic, wait until the ledger has it all, and trace one prediction."""
+    if play.traffic is None:
+        raise Conflict("loop-without-traffic", "the traffic of this loop has ended")
+    summary = play.traffic.stop()
+    play.traffic = None
+    served = partial(_served, play)
+    wait_until(
+        lambda: served() >= summary.good,
+        timeout=CATCH_UP_SECONDS,
+        what=f"the ledger holds all {summary.good} predictions (it has {served()})",
+        hint="`triune logs ingest` shows what keeps it.",
+    )
+    release = play.fact(Step.SWITCH, "release")
+    prediction = summary.releases[release].last_prediction
+    ref = play.context.ledger.resolve(prediction)
+    gaps = [f"{gap.ref}: {gap.what}" for gap in play.context.ledger.missing(ref)]
+    edges = play.context.ledger.ancestors(ref)
+    play.note(f"{ref} <- {', '.join(sorted({edge.parent for edge in edges}))}")
+    return {
+        "prediction": prediction,
+        "gaps": gaps,
+        "ancestors": sorted({edge.parent for edge in edges}),
+        "sent": summary.sent,
+        "good": summary.good,
+        "failed": summary.failed,
+        "lost": summary.lost,
+        "served": served(),
+        "outcomes": summary.outcomes,
+        "records": summary.records,
+    }
+
+
+def reproduce(play: Play) -> Facts:
+    """Do run B again from its records."""
+    from triune.app import reproduce as use_case
+
+    result = use_case.reproduce(
+        play.context,
+        play.fact(Step.TRAIN, "better")["run"],
+        on_step=lambda _, words: play.note(words),
+    )
+    play.note(f"verdict: {result.verdict.value}")
+    return {"verdict": result.verdict.value, "words": result.words}
+
+
+STEPS: dict[Step, Callable[[Play], Facts]] = {
+    Step.UP: up,
+    Step.DATA: data,
+    Step.TRAIN: training,
+    Step.REGISTER: register,
+    Step.SERVE: serve,
+    Step.SWITCH: switch,
+    Step.REFUSE: refuse,
+    Step.FAIL: fail,
+    Step.LINEAGE: lineage,
+    Step.REPRODUCE: reproduce,
+}
+
+
+def _release(play: Play, part: str) -> str:
+    model = play.fact(Step.REGISTER, part)["model"]
+    return play.context.delivery.releases.create(play.table.endpoint, model).ref
+
+
+def _start(play: Play, release: str) -> Facts:
+    """Roll a release out; nothing to do when a resumed loop finds it live already."""
+    try:
+        done = play.context.delivery.start(
+            play.table.endpoint, release, observe=lambda _, words: play.note(words)
+        )
+    except Conflict as conflict:
+        if conflict.reference != "release-already-live":
+            raise
+        return {"smoke": [], "seconds": 0.0}
+    play.context.ledger.flush()
+    return {
+        "smoke": [{"test": r.name, "seconds": round(r.seconds, 3)} for r in done.smoke],
+        "seconds": round(done.seconds, 3),
+    }
+
+
+def _live(play: Play) -> str:
+    (status,) = play.context.delivery.status(play.table.endpoint)
+    return status.live.release if status.live else ""
+
+
+def _count(play: Play, release: str) -> int:
+    summary = play.traffic.summary() if play.traffic else None
+    return summary.releases[release].good if summary and release in summary.releases else 0
+
+
+def _answered_by(play: Play, release: str, count: int) -> Summary:
+    """Wait until a release has answered so many requests of the traffic."""
+    if play.traffic is None:
+        raise Unavailable("loop-without-traffic", "no traffic flows")
+    return play.traffic.wait_for(
+        lambda s: release in s.releases and s.releases[release].good >= count,
+        what=f"{release} answers {count} requests",
+    )
+
+
+def _served(play: Play) -> int:
+    since = round(play.state.facts[Step.SERVE.value]["traffic_since"] * 1e6)
+    return play.context.ledger.count(Query(kind="prediction.served", since=since))
