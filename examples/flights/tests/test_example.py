@@ -16,6 +16,7 @@ import pytest
 
 from flights import features, smoke, traffic, train
 from flights.golden import golden
+from flights.leak import leaking
 
 
 @dataclass
@@ -125,6 +126,14 @@ def test_the_leaking_model_answers_then_ends_its_process(
     assert ended == []
     context.model.predict(None, row)
     assert ended == [70]
+
+
+def test_the_leaking_model_answers_as_its_pipeline_does(tables: Path) -> None:
+    context = trained("asof", tables)
+    assert context.example is not None
+    rows = context.example.assign(dest=["IAH", "MIA", "nowhere", "LAX"] * 2)
+    fast = leaking(context.model, handles=100).predict(None, rows)
+    np.testing.assert_allclose(fast, context.model.predict_proba(rows)[:, 1], rtol=1e-6)
 
 
 def test_no_training_row_lies_in_the_months_served(tables: Path) -> None:

@@ -67,6 +67,10 @@ class Data:
         """Where the workspace keeps a dataset."""
         return self._workspace.root / self._table(name).path
 
+    def buildable(self, name: str) -> bool:
+        """Whether ``triune.toml`` names a build function for it."""
+        return self._table(name).build is not None
+
     def build(self, name: str, *, on_progress: Progress = _silent) -> Built:
         """Run the dataset's build function into a new folder and put that in place.
 

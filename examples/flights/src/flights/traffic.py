@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from triune.app.replay import Request
 
 from flights.features import ASOF, LEAD, SCHEDULE, asof_of, read_flights, read_weather, schedule_of
 from flights.train import LAST_TRAINING_MONTH, label
+from triune.app.replay import Request
 
 # From touching down or leaving the gate nothing is recorded in UTC: on the ground, before
 # and after the air time, a flight spends about half an hour.

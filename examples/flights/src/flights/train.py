@@ -124,7 +124,8 @@ def _fit(context: TrainingContext, split: Split, numbers: Sequence[str]) -> Any:
     )
     learned = columns.fit_transform(split.table[split.fit])
     checked = columns.transform(split.table[split.check])
-    late, held_out_late = split.late[split.fit], split.late[split.check]
+    # Whole numbers as labels: the served form of the model answers with them.
+    late, held_out_late = split.late[split.fit].astype("int64"), split.late[split.check]
     model = LogisticRegression(
         C=float(context.params["regularisation"]),
         max_iter=int(context.params["iterations"]),

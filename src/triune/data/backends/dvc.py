@@ -49,7 +49,7 @@ class DvcStore:
         file = path.with_name(path.name + ".dvc")
         if not file.is_file():
             return None
-        import yaml  # type: ignore[import-untyped]
+        import yaml
 
         try:
             out = yaml.safe_load(file.read_text())["outs"][0]
