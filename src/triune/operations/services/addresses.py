@@ -97,7 +97,7 @@ class Addresses:
 
     def _database(self, name: str, file: Path) -> str:
         if self.profile is Profile.LOCAL:
-            return f"sqlite:///{quote(str(file.resolve()), safe="/ ")}"
+            return "sqlite:///" + quote(str(file.resolve()), safe="/ ")
         password = quote(self.secret("postgres"), safe="")
         return f"postgresql+psycopg://{DATABASE_USER}:{password}@{self.at('postgres')}/{name}"
 
