@@ -51,7 +51,7 @@ def _label(node: Node) -> str:
         f"[dim]{escape(node.role)}[/dim] " if node.role and node.role != kind_of(node.ref) else ""
     )
     lines = [f"{part}[bold {colour}]{escape(node.ref)}[/]"]
-    if node.repeated:
+    if node.folded:
         lines[0] += " [dim](see above)[/dim]"
     elif node.event is None:
         lines[0] += " [red]not recorded[/red]"
@@ -115,7 +115,7 @@ def node_as_dict(node: Node) -> dict[str, Any]:
         "reference": node.ref,
         "role": node.role,
         "event": described,
-        "repeated": node.repeated,
+        "folded": node.folded,
         "parents": [node_as_dict(parent) for parent in node.parents],
     }
 

@@ -6,6 +6,7 @@ the parents its kind must have, and all its parents, required or not, are comple
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -35,6 +36,7 @@ RULES: dict[str, Rule] = {
     "release": Rule(("release.created",), ("model", "commit")),
     "prediction": Rule(("prediction.served",), ("release",)),
 }
+_DEEPEST = 100
 RECORDED_BY = tuple(kind for rule in RULES.values() for kind in rule.recorded_by)
 ARTIFACTS = ("dataset", "features", "run", "model", "release")
 """The kinds whose completeness is counted; predictions are far too many and follow theirs."""
@@ -53,14 +55,15 @@ class Node:
     """A reference in a tree of ancestors.
 
     ``role`` is its part in making the node above, empty at the root; ``event`` describes it;
-    ``repeated`` marks a node whose parents are shown where it occurs first.
+    ``folded`` marks a node whose parents are not shown here: they are where it occurs first, or
+    lie deeper than 100 levels.
     """
 
     ref: str
     role: str
     event: Event | None
     parents: tuple[Node, ...] = ()
-    repeated: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,12 @@ class Lineage:
 
     def nodes(self) -> Iterator[Node]:
         """Every node once, the root first."""
-        waiting = [self.root]
+        seen: set[str] = set()
+        waiting = deque([self.root])
         while waiting:
-            node = waiting.pop(0)
-            if not node.repeated:
+            node = waiting.popleft()
+            if node.ref not in seen and not node.folded:
+                seen.add(node.ref)
                 yield node
             waiting.extend(node.parents)
 
@@ -125,25 +130,25 @@ class Graph:
     def reachable(self, ref: str) -> list[str]:
         """The node and all its ancestors, each once, near ones first."""
         seen = {ref: None}
-        waiting = [ref]
+        waiting = deque([ref])
         while waiting:
-            for edge in self.parents(waiting.pop(0)):
+            for edge in self.parents(waiting.popleft()):
                 if edge.parent not in seen:
                     seen[edge.parent] = None
                     waiting.append(edge.parent)
         return list(seen)
 
     def lineage(self, ref: str) -> Lineage:
-        """The tree of a node's ancestors; a node met again is marked and not unfolded."""
-        return Lineage(self._node(ref, "", set()), self.gaps(ref))
+        """The tree of a node's ancestors; a node met again is folded."""
+        return Lineage(self._node(ref, "", set(), 0), self.gaps(ref))
 
-    def _node(self, ref: str, role: str, seen: set[str]) -> Node:
+    def _node(self, ref: str, role: str, seen: set[str], depth: int) -> Node:
         event = self.events.get(ref)
         edges = self.parents(ref)
-        if ref in seen:
-            return Node(ref, role, event, repeated=bool(edges))
+        if ref in seen or depth > _DEEPEST:
+            return Node(ref, role, event, folded=bool(edges))
         seen.add(ref)
-        parents = tuple(self._node(edge.parent, edge.role, seen) for edge in edges)
+        parents = tuple(self._node(e.parent, e.role, seen, depth + 1) for e in edges)
         return Node(ref, role, event, parents)
 
 
