@@ -22,6 +22,7 @@ class RunProgress:
         self._name = name
         self._begin = time.monotonic()
         self._record: RunRecord | None = None
+        self._step = ""
         console = Console(stderr=True)
         shown = console.is_terminal and not quiet
         self._spinner = Spinner("dots")
@@ -46,10 +47,14 @@ class RunProgress:
     def __call__(self, record: RunRecord) -> None:
         self._record = record
 
+    def say(self, step: str) -> None:
+        """What is being done, beside the metrics."""
+        self._step = step
+
     def _line(self) -> Spinner:
         metrics = self._record.metrics if self._record else {}
         newest = list(metrics.items())[-SHOWN_METRICS:]
         words = "  ".join(f"{name} {value:.5g}" for name, value in newest)
         seconds = time.monotonic() - self._begin
-        self._spinner.update(text=f"{self._name}  {seconds:.1f} s  {words}")
+        self._spinner.update(text=f"{self._name}  {self._step}  {seconds:.1f} s  {words}")
         return self._spinner

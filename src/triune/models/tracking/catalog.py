@@ -67,6 +67,14 @@ class RunCatalog:
             else:
                 self.folders.unmark(identifier, Mark.UNTOLD)
 
+    def has_dead(self) -> bool:
+        """Whether the process of a run that never ended is gone; opens no journal to read."""
+        for identifier in self.folders.marked(Mark.UNTOLD):
+            path = self.folders.journal(identifier)
+            if path.is_file() and not journal.is_alive(path):
+                return True
+        return False
+
     def tell(self, identifier: str) -> RunRecord:
         """Tell ledger and index how one run stands; one whose process died becomes killed.
 
@@ -75,10 +83,10 @@ class RunCatalog:
         record = _known(fold(self.frames(identifier)), identifier)
         if record.status is RunStatus.RUNNING:
             record = self._bury_if_dead(record)
-        news = [events.started(record, self.workspace.name)]
+        told = [events.started(record, self.workspace.name)]
         if record.ended is not None:
-            news.append(events.finished(record, self.workspace.name))
-        self.ledger.record(news)
+            told.append(events.finished(record, self.workspace.name))
+        self.ledger.record([event for event in told if self.ledger.get(event.id) is None])
         self.ledger.runs.put(self._row(record))
         if record.ended is not None:
             self.folders.unmark(identifier, Mark.UNTOLD)

@@ -83,6 +83,12 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[Frame, int]]:
         yield frame, offset + end
 
 
+def is_alive(path: Path) -> bool:
+    """Whether a process still holds the journal open for writing."""
+    with taken_over(path) as writer:
+        return writer is None
+
+
 @contextmanager
 def taken_over(path: Path) -> Iterator[JournalWriter | None]:
     """The journal of a process that died, to be written on; None while its writer lives."""

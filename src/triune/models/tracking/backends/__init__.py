@@ -1,0 +1,1 @@
+"""Trackers that runs are shipped to."""

@@ -1,0 +1,78 @@
+"""Runs into MLflow: in the background as a daemon, or at once in the foreground.
+
+``python -m triune.app.tracker WORKSPACE`` is the daemon. It is ready before MLflow is
+imported, and imports it when there is something to ship for the first time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from triune.app.context import Context
+from triune.app.daemon import main, tell
+from triune.core.errors import Unavailable
+from triune.models.tracking.backends.mlflow import MlflowTracker
+from triune.models.tracking.sync import OnShipping, Shipper
+
+LOOK_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+REST_SHARE = 5.0
+"""A round is followed by a rest this many times as long, so that shipping a run with very many
+values leaves the machine to the training."""
+
+
+def shipper(context: Context) -> Shipper:
+    """What ships the workspace's runs into its MLflow."""
+    addresses = context.addresses
+    credentials = {}
+    if addresses.s3 is not None:
+        credentials = {
+            "MLFLOW_S3_ENDPOINT_URL": addresses.s3.url,
+            "AWS_ACCESS_KEY_ID": addresses.s3.access_key,
+            "AWS_SECRET_ACCESS_KEY": addresses.s3.secret_key,
+            "AWS_DEFAULT_REGION": addresses.s3.region,
+        }
+    tracker = MlflowTracker(
+        addresses.mlflow_tracking_uri,
+        addresses.mlflow_artifact_root,
+        context.workspace.name,
+        credentials,
+    )
+    return Shipper(context.workspace, context.runs, tracker)
+
+
+def sync(context: Context, on_progress: OnShipping | None = None) -> int:
+    """Ship everything now; returns how many runs had something to ship.
+
+    Raises
+    ------
+    Unavailable: ``mlflow-unreachable``.
+    """
+    ship = shipper(context)
+    return ship.ship_all(on_progress) if on_progress else ship.ship_all()
+
+
+def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """Ship what is new, again and again, until told to stop."""
+    ship = shipper(context)
+    ready()
+    pause = LOOK_SECONDS
+    while not stop.wait(pause):
+        begin = time.monotonic()
+        try:
+            shipped = ship.ship_all() if ship.has_news() else 0
+        except Unavailable as error:
+            tell(f"{error.reference}: {error.message}")
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            continue
+        if shipped:
+            tell(f"shipped {shipped} runs")
+        pause = max(
+            LOOK_SECONDS, min(LONGEST_PAUSE_SECONDS, (time.monotonic() - begin) * REST_SHARE)
+        )
+
+
+if __name__ == "__main__":
+    main("tracker", work)
