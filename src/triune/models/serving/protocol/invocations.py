@@ -31,7 +31,8 @@ class InvocationDecoder:
 
     def decode(self, body: bytes, content_type: str | None) -> Request:
         """The request in a body of this content type (JSON when none is given)."""
-        kind = (content_type or "application/json").partition(";")[0].strip().lower()
+        kind = "application/json" if content_type is None else content_type
+        kind = kind.partition(";")[0].strip().lower()
         if kind == "text/csv":
             return self._csv(body)
         if kind != "application/json":
