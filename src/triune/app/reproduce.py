@@ -22,8 +22,8 @@ from triune.models.tracking import journal
 from triune.models.tracking.folders import RunFolders
 from triune.models.tracking.model import RunRecord, RunStatus, histories
 from triune.models.training import features
+from triune.models.training.process import OnProgress, execute
 from triune.models.training.saving import ANSWERS, MODEL
-from triune.models.training.service import OnProgress, execute
 from triune.models.training.spec import FEATURES_ROLE, FeatureSpec, TrainingSpec
 
 VOLATILE = ("model_uuid", "utc_time_created", "model_id", "run_id")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from triune.app.context import Context
 from triune.models.registry.model import ModelVersion
 from triune.models.tracking.model import RunRecord, Value
+from triune.models.training.process import OnProgress
 from triune.models.training.saving import MODEL
-from triune.models.training.service import OnProgress, Trainer
+from triune.models.training.service import Trainer
 
 
 @dataclass(frozen=True, slots=True)

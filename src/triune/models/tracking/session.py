@@ -7,10 +7,7 @@ the run to the process that began it.
 
 from __future__ import annotations
 
-import math
 import os
-import re
-import shutil
 import socket
 import threading
 import time
@@ -21,8 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from triune.core.errors import Refused
-from triune.core.files import inside, write_atomic
-from triune.core.ids import digest_file, digest_tree, new_id
+from triune.core.files import inside
+from triune.core.ids import new_id
 from triune.core.workspace import Workspace
 from triune.ledger.envelope import person
 from triune.models.ports import EventSink
@@ -30,9 +27,9 @@ from triune.models.tracking import events
 from triune.models.tracking.folders import RunFolders
 from triune.models.tracking.frames import Artifact, Begin, Finish, Frame, Metrics, Params, Tags
 from triune.models.tracking.journal import JournalWriter, read
+from triune.models.tracking.keeping import keep, measure
 from triune.models.tracking.model import RunStatus, Value, fold
-
-_NAME = re.compile(r"[\w.\-/: ]{1,250}\Z")
+from triune.models.tracking.values import number, setting, usable
 
 
 class Run:
@@ -80,9 +77,9 @@ class Run:
         Refused: (``metric-invalid``) a value is no number, or a name is not usable.
         Unavailable: (``run-journal-full``) the disk is full.
         """
-        values = {k: v if type(v) is float else _number(k, v) for k, v in metrics.items()}
+        values = {k: v if type(v) is float else number(k, v) for k, v in metrics.items()}
         if not self._names.issuperset(values):
-            self._names.update(_usable(name) for name in values)
+            self._names.update(usable(name) for name in values)
         with self._lock:
             if step is None:
                 step = self._next_step
@@ -100,7 +97,7 @@ class Run:
         ------
         Refused: (``param-changed``) one was recorded before with another value.
         """
-        plain = {_usable(name): _setting(value) for name, value in values.items()}
+        plain = {usable(name): setting(value) for name, value in values.items()}
         for name, value in plain.items():
             if self._params.setdefault(name, value) != value:
                 raise Refused(
@@ -113,7 +110,7 @@ class Run:
 
     def tag(self, name: str, value: object) -> None:
         """Label the run; a later value replaces an earlier one."""
-        self._write(Tags({_usable(name): str(value)}))
+        self._write(Tags({usable(name): str(value)}))
 
     def figure(self, name: str, figure: Any, *, dpi: int = 120) -> Path:
         """Keep a matplotlib figure as ``<name>.png`` (or with the suffix the name has)."""
@@ -138,8 +135,8 @@ class Run:
             )
         file_name = name or Path(source).name  # type: ignore[arg-type]  # bytes have a name here
         target = inside(self.folder / "artifacts", file_name)
-        _keep(source, target)
-        size, digest = _measure(target)
+        keep(source, target)
+        size, digest = measure(target)
         self._write(Artifact(time.time_ns() // 1000, file_name, digest, size))
         return target
 
@@ -242,65 +239,3 @@ def _renew_locks() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_locks)
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise Refused(
-            "metric-invalid",
-            f"metric {name!r} is not a number: {value!r}",
-            hint="Log numbers; keep anything else with run.tag or run.artifact.",
-        ) from error
-    return number
-
-
-def _usable(name: str) -> str:
-    if _NAME.match(name):
-        return name
-    raise Refused(
-        "metric-invalid",
-        f"{name!r} cannot name a metric, a parameter or a tag",
-        hint="Use up to 250 letters, digits, spaces and the signs . _ - / :",
-    )
-
-
-def _setting(value: Any) -> Value:
-    if isinstance(value, str | bool | int) or type(value) is float:
-        return value
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():  # a NumPy scalar
-        return _setting(value.item())
-    if isinstance(value, float) and math.isfinite(value):
-        return float(value)
-    return str(value)
-
-
-def _keep(source: Path | str | bytes, target: Path) -> None:
-    if isinstance(source, bytes):
-        write_atomic(target, source)
-        return
-    path = Path(source)
-    if path.resolve() == target:
-        return
-    hidden = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if path.is_dir():
-            shutil.copytree(path, hidden)
-            if target.is_dir():
-                shutil.rmtree(target)
-        else:
-            shutil.copyfile(path, hidden)
-        hidden.rename(target)
-    finally:
-        if hidden.is_dir():
-            shutil.rmtree(hidden)
-        hidden.unlink(missing_ok=True)
-
-
-def _measure(path: Path) -> tuple[int, str]:
-    if path.is_dir():
-        files = [file for file in path.rglob("*") if file.is_file()]
-        return sum(file.stat().st_size for file in files), digest_tree(path)
-    return path.stat().st_size, digest_file(path)
