@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from triune.core.config import SERVICE_NAMES
 from triune.core.process import HttpReady, ProcessSpec
 from triune.core.waiting import wait_until
 from triune.core.workspace import Workspace
@@ -18,10 +20,6 @@ from triune.operations.services import processes
 from triune.operations.services.addresses import Addresses
 from triune.operations.services.model import ProcessStatus
 from triune.operations.services.supervisor import Supervisor
-
-DAEMONS_OFF = "".join(
-    f"[services.{name}]\nenabled = false\n" for name in ("ingest", "guard", "tracker")
-)
 
 MakeWorkspace = Callable[..., Workspace]
 
@@ -96,3 +94,17 @@ def nothing_left(workspace: Workspace) -> bool:
     """Whether no process with the workspace's marker and no socket of it exists."""
     sockets = list(workspace.run_folder.glob("*.sock")) + list(workspace.sockets.glob("*.sock"))
     return not processes.marked(workspace.marker) and not sockets
+
+
+def only(*names: str, profile: str = "local") -> str:
+    """Settings that leave out every service but these."""
+    off = (name for name in SERVICE_NAMES if name not in names)
+    tables = "".join(f"[services.{name}]\nenabled = false\n" for name in off)
+    return f'profile = "{profile}"\n{tables}'
+
+
+def listening(workspace: Workspace) -> set[tuple[str, int]]:
+    """Every address that the workspace's processes listen on."""
+    ours = {process.pid for process in processes.marked(workspace.marker)}
+    found = psutil.net_connections(kind="inet")
+    return {(c.laddr[0], c.laddr[1]) for c in found if c.pid in ours and c.status == "LISTEN"}

@@ -26,7 +26,7 @@ _OPTIONAL_IN_LOCAL = frozenset({"prometheus", "alertmanager"})
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to run, and what is left out and why."""
+    """What is to run, and what could not be had and why."""
 
     services: tuple[Service, ...]
     notes: tuple[str, ...] = ()
@@ -61,7 +61,6 @@ def plan(ctx: Context) -> Plan:
     services, notes = [], []
     for name, build in _builders(ctx).items():
         if name not in enabled:
-            notes.append(f"{name} is left out: enabled = false in triune.toml")
             continue
         try:
             services.append(build())
@@ -98,7 +97,6 @@ def up(ctx: Context, *, profile: Profile | None = None, on_progress: OnProgress 
         on_progress(progress)
 
     def prepare(running: frozenset[str]) -> Sequence[Service]:
-        ctx.addresses.choose_profile(profile)
         unwanted = frozenset(SERVICE_NAMES) - _enabled(ctx)
         ctx.addresses.settle_ports(running | unwanted)
         made.append(plan(ctx))
@@ -106,7 +104,16 @@ def up(ctx: Context, *, profile: Profile | None = None, on_progress: OnProgress 
             ctx.supervisor.remove(name)
         return made[0].services
 
-    statuses = ctx.supervisor.up(prepare, watch)
+    def choose(running: frozenset[str]) -> Sequence[Service]:
+        before = ctx.addresses.profile
+        ctx.addresses.choose_profile(profile)
+        try:
+            return prepare(running)
+        except TriuneError:
+            ctx.addresses.choose_profile(before)
+            raise
+
+    statuses = ctx.supervisor.up(choose, watch)
     payloads = {name: {"seconds": round(seconds, 3)} for name, seconds in started.items()}
     _record(ctx.workspace, "service.started", payloads)
     return Up(statuses, tuple(sorted(started)), made[0].notes)

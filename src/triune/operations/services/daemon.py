@@ -30,13 +30,15 @@ class Daemon:
     a token in the caller's shell reaches none of them.
     """
 
-    def __init__(self, workspace: Workspace, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, workspace: Workspace, environment: Mapping[str, str], patience: float
+    ) -> None:
         self._workspace = workspace
         self._environment = environment
         self._socket = workspace.sockets / supervisord.SOCKET_NAME
         self.programs = workspace.home / supervisord.PROGRAMS
         self.log = workspace.home / supervisord.LOG_FILE
-        self.control = Control(self._socket)
+        self.control = Control(self._socket, timeout=patience)
 
     def running(self) -> bool:
         """Whether our supervisor answers."""
@@ -45,21 +47,26 @@ class Daemon:
         except NotListening:
             return False
 
-    def begin(self) -> int:
-        """Make it run; returns how many leftovers of a crash were cleared first."""
+    def clear_leftovers(self) -> int:
+        """End what a crash has left, unless all is well; returns how many there were."""
         if self.running():
             return 0
         cleared = processes.clear(self._workspace.marker)
         self._make_folders()
         self._remove_files()
-        root = os.geteuid() == 0
+        return cleared
+
+    def start(self) -> None:
+        """Make it run, on clear ground. Raises `Unavailable` (``supervisor-not-started``)."""
+        if self.running():
+            return
         home = self._workspace.home
         near = self._socket.is_relative_to(home)
         socket = str(self._socket.relative_to(home) if near else self._socket)
+        root = os.geteuid() == 0
         main = supervisord.main(socket, self.programs, self._workspace.marker, root=root)
         write_atomic(home / supervisord.MAIN_FILE, main, mode=OWNER_ONLY)
         self._launch()
-        return cleared
 
     def end(self) -> None:
         """Shut it down, clear whatever is left, and check that nothing is.

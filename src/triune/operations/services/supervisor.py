@@ -47,13 +47,19 @@ class Supervisor:
     ----------
     workspace: whose processes
     environment: where the variables that services may see come from (default: ours)
+    patience: seconds the supervising process has for an answer
     """
 
     def __init__(
-        self, workspace: Workspace, *, environment: Mapping[str, str] | None = None
+        self,
+        workspace: Workspace,
+        *,
+        environment: Mapping[str, str] | None = None,
+        patience: float = 10.0,
     ) -> None:
         self.workspace = workspace
-        self._daemon = Daemon(workspace, os.environ if environment is None else environment)
+        given = os.environ if environment is None else environment
+        self._daemon = Daemon(workspace, given, patience)
         self._programs = Programs(workspace, self._daemon.control, self._daemon.programs)
 
     def running(self) -> bool:
@@ -75,11 +81,12 @@ class Supervisor:
         Unavailable: (``service-not-ready``) with the end of its log; those before it run on.
         """
         with self._lock():
-            cleared = self._daemon.begin()
+            cleared = self._daemon.clear_leftovers()
             if cleared:
                 note = f"cleared {cleared} left from before"
                 on_progress(Progress("", Phase.CLEARED, note=note))
             wanted = services(self._alive()) if callable(services) else services
+            self._daemon.start()
             for together in _by_order(wanted):
                 self._start_together(together, on_progress)
         return self.status()
@@ -182,7 +189,10 @@ class Supervisor:
             )
 
     def _alive(self) -> frozenset[str]:
-        infos = self._daemon.control.infos().values()
+        try:
+            infos = self._daemon.control.infos().values()
+        except NotListening:
+            return frozenset()
         return frozenset(info.name for info in infos if info.state.alive)
 
     def _start_together(self, services: Sequence[Service], on_progress: OnProgress) -> None:

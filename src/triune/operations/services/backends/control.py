@@ -73,7 +73,7 @@ class Control:
     (``supervisor-silent``) when it does not answer in time.
     """
 
-    def __init__(self, path: Path, *, timeout: float = 10.0) -> None:
+    def __init__(self, path: Path, *, timeout: float) -> None:
         self._path, self._timeout = path, timeout
 
     def _call(self, method: str, *arguments: Any) -> Any:
