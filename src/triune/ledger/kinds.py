@@ -29,7 +29,7 @@ KINDS: dict[str, str] = {
     "rollout.rolled-back": "Traffic returned to the previous release, and why.",
     "rollout.completed": "The rollback window ended; the old release was stopped.",
     "prediction.served": "An answer went out through the gateway: the exposure of a unit.",
-    "request.failed": "The gateway answered a request with 5xx and no prediction was made.",
+    "request.failed": "A request was answered with 5xx: no prediction was made.",
     "outcome.observed": "What happened to a unit after a prediction became known.",
     "service.started": "A service became ready.",
     "service.stopped": "A service was stopped on purpose.",

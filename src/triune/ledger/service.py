@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triune.core.errors import Refused, TriuneError
+from triune.core.errors import Refused, TriuneError, Unavailable
 from triune.ledger import ancestry, kinds, migrations
 from triune.ledger.backends import connect
 from triune.ledger.backends.database import Database
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from triune.ledger.runs import RunIndex
 
 CLOSE_SECONDS = 10.0
+SETTLE_SECONDS = 2.0
 POLL_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
@@ -53,8 +54,9 @@ class Ledger:
     ) -> Ledger:
         """Open the ledger at ``url``, its tables brought up to date.
 
-        Events that dead processes left in the folder ``journal`` are taken over in the
-        background; `flush` waits for them.
+        Events that dead processes left in the folder ``journal`` are taken over first. When they
+        are so many that this takes more than two seconds, the rest follows in the background;
+        `flush` waits for it.
 
         Raises
         ------
@@ -70,8 +72,14 @@ class Ledger:
             database=database,
         )
         if ledger._journal.adopt():
-            ledger._drainer.wake()
+            ledger._settle(SETTLE_SECONDS)
         return ledger
+
+    def _settle(self, timeout: float) -> None:
+        try:
+            self._drainer.flush(timeout)
+        except Unavailable as late:
+            _log.warning("%s", late.message)
 
     @property
     def database(self) -> Database:
@@ -215,11 +223,8 @@ class Ledger:
 
         What the store did not take stays in the journal for the next process.
         """
-        if self._journal.accepted:
-            try:
-                self._drainer.flush(timeout)
-            except TriuneError:
-                _log.warning("the ledger closes with events still in the journal")
+        if not self._journal.settled(self._journal.accepted):
+            self._settle(timeout)
         self._drainer.stop(timeout)
         self._journal.close()
         self._store.close()
