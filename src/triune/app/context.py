@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from triune.core.files import write_atomic
 from triune.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ class Context:
     """One workspace with its services, each built when it is first asked for."""
 
     workspace: Workspace
+
+    def __post_init__(self) -> None:
+        """Keep Triune's own state out of git, whatever the workspace's own ignore file says."""
+        ignore = self.workspace.home / ".gitignore"
+        if not ignore.exists():
+            write_atomic(ignore, "*\n")
 
     @cached_property
     def addresses(self) -> Addresses:

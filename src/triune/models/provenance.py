@@ -21,6 +21,8 @@ from triune.core.ids import digest_bytes, reference
 from triune.ledger.envelope import Event
 from triune.models.once import told_once
 
+SOURCES = (".", ":(exclude).triune")
+"""What belongs to a commit: all of the workspace but Triune's own state, secrets among it."""
 LARGEST_NEW_FILE = 1024 * 1024
 
 
@@ -70,7 +72,7 @@ def current(root: Path) -> Commit:
             context=f"{root}: {error.message}",
             hint="Run `git init && git add -A && git commit -m begin` in the workspace.",
         ) from error
-    listed = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".")
+    listed = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *SOURCES)
     untracked = tuple(sorted(name for name in listed.decode().split("\0") if name))
     left_out = tuple(n for n in untracked if (root / n).lstat().st_size > LARGEST_NEW_FILE)
     included = [name for name in untracked if name not in left_out]
@@ -92,7 +94,7 @@ def _difference(root: Path, new_files: list[str]) -> bytes:
             add = ("add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul")
             git(root, "--literal-pathspecs", *add, environment=environment, stdin=names)
         shown = ("diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv")
-        return git(root, *shown, "--", ".", environment=environment)
+        return git(root, *shown, "--", *SOURCES, environment=environment)
 
 
 def store(commit: Commit, folder: Path, *, workspace: str) -> Event:

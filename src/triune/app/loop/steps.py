@@ -82,7 +82,7 @@ def data(play: Play) -> Facts:
         play.context.data.build(name, on_progress=play.note)
         version = play.context.data.add(name, on_progress=play.note)
         versions[name] = version.ref
-        play.note(f"{version.ref}: {version.files} files, {version.bytes / 1e6:.1f} MB")
+        play.note(f"{version.ref}: {len(version.files)} files, {version.bytes / 1e6:.1f} MB")
     return {"versions": versions}
 
 
@@ -209,10 +209,16 @@ def reproduce(play: Play) -> Facts:
     result = use_case.reproduce(
         play.context,
         play.fact(Step.TRAIN, "better")["run"],
-        on_step=lambda _, words: play.note(words),
+        on_step=play.note,
     )
-    play.note(f"verdict: {result.verdict.value}")
-    return {"verdict": result.verdict.value, "words": result.words}
+    compared = ", ".join(result.compared)
+    play.note(f"verdict: {result.verdict.value}; compared: {compared}")
+    return {
+        "verdict": result.verdict.value,
+        "compared": list(result.compared),
+        "findings": [str(finding) for finding in result.findings],
+        "environment": [str(difference) for difference in result.environment],
+    }
 
 
 STEPS: dict[Step, Callable[[Play], Facts]] = {
