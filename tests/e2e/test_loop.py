@@ -1,0 +1,116 @@
+"""The whole loop on the real example, killed in the middle and run again to its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.flights import flights
+from triune.app.context import Context
+from triune.core.waiting import wait_until
+from triune.core.workspace import Workspace
+from triune.ledger.ports import Query
+
+TRIUNE = [sys.executable, "-m", "triune.cli.main"]
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """The example, with its loop killed once while traffic flowed, then run to the end."""
+    root = flights(tmp_path_factory.mktemp("loop") / "flights")
+    space = Workspace(root)
+    killed = subprocess.Popen(
+        [*TRIUNE, "loop"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    state = space.state / "loop.json"
+    try:
+        wait_until(
+            lambda: state.exists() and "serve" in json.loads(state.read_text())["facts"],
+            timeout=240,
+            what="the loop serves release A",
+        )
+    finally:
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.communicate()
+    yield space
+    subprocess.run([*TRIUNE, "down"], cwd=root, check=False, capture_output=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def result(workspace: Workspace) -> dict[str, object]:
+    """What the second run printed."""
+    done = subprocess.run(
+        [*TRIUNE, "loop", "--json"],
+        cwd=workspace.root, capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    value: dict[str, object] = json.loads(done.stdout)
+    value["exit"], value["told"] = done.returncode, done.stderr
+    return value
+
+
+@pytest.mark.xdist_group("loop")
+def test_the_second_run_says_that_it_resumes_and_what_it_keeps(result: dict[str, object]) -> None:
+    assert "Resuming loop" in str(result["told"])
+    assert "keeping train, register" in str(result["told"])
+
+
+@pytest.mark.xdist_group("loop")
+def test_every_check_of_the_loop_holds(result: dict[str, object]) -> None:
+    checks = result["checks"]
+    assert isinstance(checks, list)
+    assert [c for c in checks if not c["ok"]] == []
+    assert len(checks) == 7
+    assert result["exit"] == 0
+
+
+@pytest.mark.xdist_group("loop")
+def test_nothing_is_in_the_ledger_twice(workspace: Workspace, result: dict[str, object]) -> None:
+    assert result["ok"]
+    context = Context(workspace)
+    try:
+        kinds = Counter(s.event.kind for s in context.ledger.select(Query()))
+        served = [s.event.subject for s in context.ledger.select(Query(kind="prediction.served"))]
+    finally:
+        context.close()
+    assert kinds["model.registered"] == 4
+    assert kinds["run.finished"] == 4
+    assert kinds["loop.finished"] == 1
+    assert kinds["outcome.observed"] > 1_000
+    assert len(set(served)) == len(served) > 3_000
+
+
+@pytest.mark.xdist_group("loop")
+def test_the_report_is_one_file_that_tells_the_story(
+    workspace: Workspace, result: dict[str, object]
+) -> None:
+    text = Path(str(result["report"])).read_text()
+    assert str(workspace.root) in str(result["report"])
+    for words in ("rolled back", "refused", "AUC", "p99", "identical", "<svg"):
+        assert words in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+
+
+@pytest.mark.xdist_group("loop")
+def test_nothing_runs_after_it(workspace: Workspace, result: dict[str, object]) -> None:
+    assert result["ok"]
+    marked = []
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+        except psutil.Error:
+            continue
+        if environment.get("TRIUNE_MARKER") == workspace.marker:
+            marked.append(process.name())
+    assert marked == []
