@@ -123,7 +123,9 @@ def _show_coverage(found: Coverage, form: Format) -> None:
         rows = [(one.ref, gap.ref, gap.what) for one in found.incomplete for gap in one.gaps]
         if rows:
             print_table(("artifact", "gap at", "what"), rows)
-    if found.incomplete and form is Format.TREE:
+    if found.incomplete and form is not Format.TREE:
+        raise typer.Exit(int(CheckFailed.exit_code))
+    if found.incomplete:
         raise CheckFailed(
             "lineage-incomplete",
             f"{len(found.incomplete)} artifacts have gaps in their ancestry",
