@@ -42,7 +42,7 @@ class ServingArms:
         spec.save(path)
         return ProcessSpec(
             name=arm.process,
-            argv=(sys.executable, "-m", "triune.models.serving", str(path)),
+            argv=(sys.executable, "-P", "-m", "triune.models.serving", str(path)),
             ready=HttpReady(f"{arm.url}/v2/health/ready"),
             cwd=self.workspace.root,
             stop_seconds=spec.drain_seconds + 2.0,

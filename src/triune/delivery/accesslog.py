@@ -1,9 +1,9 @@
 """The gateway's access log as events. Pure: lines in, events out.
 
 One JSON object for each request, written by Envoy (see ``gateway/backends/envoy_bootstrap``).
-An answer with a prediction id becomes ``prediction.served`` with the lineage edge to its
-release; a 5xx without one ``request.failed``, filed under the release that should have
-answered. Everything else is only counted.
+A good answer with a prediction id becomes ``prediction.served`` with the lineage edge to its
+release; a 5xx ``request.failed``, filed under the release that should have answered. What
+callers did wrong (4xx), gave up on, or asked besides is only counted.
 """
 
 from __future__ import annotations
@@ -80,15 +80,13 @@ def parse(line: bytes) -> Line | None:
 
 def sort(line: Line) -> Sort:
     """What became of the request."""
-    if line.prediction and _UUID.fullmatch(line.prediction):
-        return Sort.SERVED
     if line.status >= 500:
         return Sort.FAILED
     if line.status >= 400:
         return Sort.REJECTED
     if line.status == 0:
         return Sort.ABANDONED
-    return Sort.OTHER
+    return Sort.SERVED if _prediction(line) else Sort.OTHER
 
 
 def to_event(line: Line, raw: bytes, workspace: str) -> Event | None:
@@ -102,6 +100,11 @@ def to_event(line: Line, raw: bytes, workspace: str) -> Event | None:
     if kind is Sort.FAILED:
         return _failed(line, raw, workspace)
     return None
+
+
+def _prediction(line: Line) -> str | None:
+    """The prediction's id, when it is one."""
+    return line.prediction if line.prediction and _UUID.fullmatch(line.prediction) else None
 
 
 def _served(line: Line, workspace: str) -> Event:
@@ -123,7 +126,7 @@ def _served(line: Line, workspace: str) -> Event:
 def _failed(line: Line, raw: bytes, workspace: str) -> Event:
     release = _release(line)
     return Event(
-        id=identifier(line, raw),
+        id=_prediction(line) or identifier(line, raw),
         time=int(line.start_us),
         kind=FAILED,
         subject=release or f"endpoint:{slug(line.endpoint or 'unknown')}",

@@ -110,7 +110,7 @@ class Keeper:
         self._tell(f"{self._endpoint}: {live.release} fails ({evidence['last_error']}), going back")
         self._delivery.rollback(
             self._endpoint,
-            f"{streak.failures} failed checks in a row",
+            f"{streak.failures} failed {evidence['check']} checks: {evidence['last_error']}",
             actor=ACTOR,
             evidence=evidence,
             expect=live,

@@ -71,6 +71,12 @@ def test_a_5xx_without_a_prediction_is_filed_under_the_release_that_was_asked() 
     assert made.edges == ()
 
 
+def test_a_failed_answer_is_found_under_its_prediction_id() -> None:
+    prediction = new_id()
+    made = event_of(line(status=500, prediction=prediction))
+    assert (made.id, made.kind, made.subject) == (prediction, "request.failed", RELEASE)
+
+
 def test_a_failure_without_any_release_is_filed_under_its_endpoint() -> None:
     made = event_of(line(status=503, release=None, upstream_release=None))
     assert made.subject == "endpoint:flights-delay"
@@ -80,7 +86,8 @@ def test_a_failure_without_any_release_is_filed_under_its_endpoint() -> None:
     ("changed", "expected"),
     [
         ({"prediction": new_id()}, Sort.SERVED),
-        ({"prediction": new_id(), "status": 500}, Sort.SERVED),
+        ({"prediction": new_id(), "status": 500}, Sort.FAILED),
+        ({"prediction": new_id(), "status": 415}, Sort.REJECTED),
         ({"prediction": "not an id", "status": 200}, Sort.OTHER),
         ({"status": 504}, Sort.FAILED),
         ({"status": 404}, Sort.REJECTED),

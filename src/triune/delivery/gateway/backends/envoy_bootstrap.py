@@ -27,6 +27,9 @@ BOOTSTRAP_FILE = "bootstrap.json"
 LOG_FOLDER = "access"
 LOG_FILE = "access.log"
 _TYPE = "type.googleapis.com/"
+# Envoy gathers 64 KB of log lines by default and loses them when it is killed. Written at
+# once they cost it 30 us of CPU a request, and an answered request is a recorded one.
+_FLUSH_EACH_LINE = ("--file-flush-min-size-kb", "0", "--file-flush-interval-msec", "50")
 _OWN_ANSWERS = {
     404: ("endpoint-unknown", "No endpoint answers under this path."),
     503: ("release-unreachable", "The endpoint's model server cannot be reached."),
@@ -79,10 +82,7 @@ def process(
             "--disable-hot-restart",
             "--log-level",
             "warning",
-            "--file-flush-interval-msec",
-            "50",
-            "--file-flush-min-size-kb",
-            "0",
+            *_FLUSH_EACH_LINE,
         ),
         ready=HttpReady(f"http://127.0.0.1:{admin_port}/ready"),
         cwd=folder,
