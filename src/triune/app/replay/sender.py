@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 256
 DEADLINE_SECONDS = 15.0
 LATEST_ANSWERS = 400
+NOT_DEGRADED = ("", "0", "false")
 _HEADERS = {"content-type": "application/json"}
 
 
@@ -72,7 +73,7 @@ class Sender:
             prediction=headers.get("x-triune-prediction", ""),
             release=headers.get("x-triune-release", ""),
             arm=headers.get("x-triune-arm", ""),
-            degraded="x-triune-degraded" in headers,
+            degraded=headers.get("x-triune-degraded", "") not in NOT_DEGRADED,
             score=wire.score(data) if status == 200 else None,
             outcome=request.outcome,
             error=error,

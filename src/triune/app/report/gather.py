@@ -1,0 +1,258 @@
+"""Gathering a report from the ledger, the run journals and a replay's records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triune.app.replay import records
+from triune.app.replay.model import Record
+from triune.app.report import rollouts, traffic
+from triune.app.report.facts import LoopFacts, Part
+from triune.app.report.model import (
+    CardView,
+    LineageView,
+    ReleaseView,
+    Report,
+    RunView,
+)
+from triune.core.errors import NotFound
+from triune.core.ids import key_of
+from triune.ledger.envelope import Event
+from triune.ledger.ports import Query
+from triune.stats.auc import Area, area
+
+if TYPE_CHECKING:
+    from triune.app.context import Context
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+PACKAGES_SHOWN = ("mlflow", "scikit-learn", "onnxruntime", "pandas", "numpy", "dvc")
+ROLLOUT_KINDS = "rollout.*"
+
+
+@dataclass(frozen=True)
+class Gatherer:
+    """Reads what happened at one endpoint since a moment."""
+
+    ctx: Context
+    loop: LoopFacts | None
+    endpoint: str
+
+    def report(self) -> Report:
+        """Everything, as far as it is known."""
+        cut = traffic.cut(self._records)
+        releases = self._releases
+        smoke, marks, rollbacks = rollouts.tell(self._rollouts, {r.ref: r for r in releases})
+        return Report(
+            workspace=self.ctx.workspace.name,
+            endpoint=self.endpoint,
+            made=datetime.now(UTC),
+            loop=self.loop.id if self.loop else "",
+            checks=self.loop.checks if self.loop else (),
+            steps=self.loop.steps if self.loop else (),
+            traffic=cut,
+            outcomes=len(self._outcomes),
+            releases=releases,
+            marks=marks,
+            smoke=smoke,
+            rollbacks=rollbacks,
+            runs=tuple(self._runs()),
+            cards=tuple(self._cards()),
+            lineage=self._lineage(),
+            verdict=self._verdict[0],
+            verdict_words=self._verdict[1],
+            environment=self._environment(),
+        )
+
+    @cached_property
+    def _since(self) -> int:
+        """The report's first moment, in microseconds since 1970."""
+        if self.loop:
+            return round(self.loop.started * 1e6)
+        first = next(iter(self._records), None)
+        return first.sent - 60_000_000 if first else 0
+
+    @cached_property
+    def _records(self) -> list[Record]:
+        path = self.loop.records if self.loop else None
+        if path is None:
+            newest = (s for s in records.summaries(self.ctx.workspace))
+            path = next((Path(s.records) for s in newest if s.endpoint == self.endpoint), None)
+        return list(records.read(path)) if path and path.exists() else []
+
+    def _events(self, kind: str) -> Iterable[Event]:
+        since = self._since
+        for stored in self.ctx.ledger.select(Query(kind=kind, since=since)):
+            if stored.event.payload.get("endpoint") == self.endpoint:
+                yield stored.event
+
+    @cached_property
+    def _rollouts(self) -> list[Event]:
+        return list(self._events(ROLLOUT_KINDS))
+
+    @cached_property
+    def _outcomes(self) -> list[tuple[str, float, bool]]:
+        """Prediction id, what was predicted, and whether it came true, as the ledger has it."""
+        return [
+            (key_of(event.subject), float(event.payload["predicted"]), event.payload["value"] > 0)
+            for event in self._events("outcome.observed")
+            if event.payload.get("predicted") is not None
+        ]
+
+    @cached_property
+    def _releases(self) -> tuple[ReleaseView, ...]:
+        letters = {part.release: part.letter for part in self._parts if part.release}
+        order = [event.subject for event in self._rollouts]
+        order += [record.release for record in self._records if record.release]
+        for ref in dict.fromkeys(order):
+            if ref not in letters:
+                letters[ref] = next((x for x in LETTERS if x not in letters.values()), "?")
+        areas = self._areas()
+        counts: dict[str, int] = {}
+        for record in self._records:
+            if record.good:
+                counts[record.release] = counts.get(record.release, 0) + 1
+        fates = rollouts.fates(self._rollouts)
+        made = [
+            self._release(ref, letter, fates.get(ref, ""), counts.get(ref, 0), areas.get(ref))
+            for ref, letter in letters.items()
+        ]
+        return tuple(sorted(made, key=lambda release: release.letter))
+
+    def _release(
+        self, ref: str, letter: str, fate: str, answered: int, found: Area | None
+    ) -> ReleaseView:
+        model = self._parent(ref, "model")
+        run = self._parent(model, "run") if model else ""
+        return ReleaseView(
+            letter=letter,
+            colour=LETTERS.find(letter) if letter in LETTERS else len(LETTERS),
+            ref=ref,
+            model=model,
+            run=run,
+            training=self._training(run),
+            fate=fate,
+            answered=answered,
+            area=found,
+        )
+
+    @property
+    def _parts(self) -> tuple[Part, ...]:
+        return self.loop.parts if self.loop else ()
+
+    def _areas(self) -> dict[str, Area]:
+        """AUC by release, of the outcomes that are known."""
+        release_of = {record.prediction: record.release for record in self._records}
+        scores: dict[str, tuple[list[float], list[bool]]] = {}
+        for prediction, predicted, positive in self._outcomes:
+            if prediction in release_of:
+                lists = scores.setdefault(release_of[prediction], ([], []))
+                lists[0].append(predicted)
+                lists[1].append(positive)
+        found = {ref: area(*lists) for ref, lists in scores.items()}
+        return {ref: one for ref, one in found.items() if one is not None}
+
+    def _parent(self, ref: str, role: str) -> str:
+        edges = self.ctx.ledger.parents([ref])
+        return next((edge.parent for edge in edges if edge.role == role), "")
+
+    def _training(self, run: str) -> str:
+        if not run:
+            return ""
+        try:
+            record = self.ctx.runs.get(run)
+        except NotFound:
+            return ""
+        return record.details.get("training", record.name)
+
+    def _runs(self) -> Iterable[RunView]:
+        refs = {part.run: part.letter for part in self._parts if part.run}
+        for release in self._releases:
+            if release.run:
+                refs.setdefault(release.run, release.letter)
+        for ref, letter in sorted(refs.items(), key=lambda item: item[1]):
+            try:
+                record = self.ctx.runs.get(ref)
+            except NotFound:
+                continue
+            yield RunView(
+                letter=letter,
+                colour=LETTERS.find(letter),
+                ref=ref,
+                training=record.details.get("training", record.name),
+                seconds=record.seconds,
+                params=record.params,
+                metrics=record.metrics,
+                history=self.ctx.runs.history(record.id),
+            )
+
+    def _cards(self) -> Iterable[CardView]:
+        for release in self._releases:
+            if not release.model:
+                continue
+            try:
+                version = self.ctx.registry.get(release.model)
+            except NotFound:
+                continue
+            if version.card.is_file():
+                text = version.card.read_text(encoding="utf-8")
+                yield CardView(release.letter, release.css, release.model, text)
+
+    def _lineage(self) -> LineageView | None:
+        prediction = self.loop.prediction if self.loop else ""
+        if not prediction:
+            good = (record for record in reversed(self._records) if record.good)
+            newest = next(good, None)
+            prediction = f"prediction:{newest.prediction}" if newest else ""
+        if not prediction:
+            return None
+        edges = tuple(self.ctx.ledger.ancestors(prediction))
+        gaps = tuple(f"{gap.ref}: {gap.what}" for gap in self.ctx.ledger.missing(prediction))
+        return LineageView(prediction, edges, gaps) if edges else None
+
+    @cached_property
+    def _verdict(self) -> tuple[str, str]:
+        query = Query(kind="run.reproduced", since=self._since, newest_first=True, limit=1)
+        event = next((stored.event for stored in self.ctx.ledger.select(query)), None)
+        if event is None:
+            return (self.loop.verdict, self.loop.verdict_words) if self.loop else ("", "")
+        return str(event.payload["verdict"]), _reproduced_words(event)
+
+    def _environment(self) -> Mapping[str, str]:
+        refs = {self._parent(release.run, "environment") for release in self._releases} - {""}
+        facts: dict[str, str] = {"workspace": str(self.ctx.workspace.root)}
+        facts["profile"] = self.ctx.addresses.profile.value
+        query = Query(kind="environment.recorded", newest_first=True)
+        found = (s.event for s in self.ctx.ledger.select(query) if s.event.subject in refs)
+        for event in found:
+            facts |= _software(event)
+            break
+        return facts
+
+
+def _reproduced_words(event: Event) -> str:
+    payload = event.payload
+    words = [f"{event.subject}, done again in {payload['seconds']:.1f} s"]
+    words += [f"compared: {'; '.join(payload['compared'])}"] if payload.get("compared") else []
+    words += [f"{one['where']}: {one['what']}" for one in payload.get("findings", [])[:5]]
+    changed = payload.get("environment", [])
+    words.append(f"{len(changed)} differences in the environment" if changed else "")
+    return ". ".join(word for word in words if word) + "."
+
+
+def _software(event: Event) -> dict[str, str]:
+    payload: Mapping[str, Any] = event.payload
+    packages = payload.get("packages", {})
+    shown = {name: str(packages[name]) for name in PACKAGES_SHOWN if name in packages}
+    return {
+        "environment": event.subject,
+        "Python": str(payload.get("python", "")),
+        "platform": str(payload.get("platform", "")),
+        "packages": str(len(packages)),
+        "lock": str(payload.get("lock") or "none"),
+        **shown,
+    }
