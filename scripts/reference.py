@@ -9,12 +9,17 @@ import importlib
 import sys
 import types
 from enum import EnumType
+from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import error_catalogue  # beside this file
 
 from triune.cli.table import COMMANDS
 from triune.core import config
@@ -122,7 +127,36 @@ def events() -> str:
     return "".join(parts)
 
 
-PAGES = {"commands.md": commands, "configuration.md": configuration, "events.md": events}
+def errors() -> str:
+    """One row for each error reference, with its exit code, what happened and the next step."""
+    parts = [
+        NOTE,
+        "# Errors\n\nEvery error has a stable reference, shown as `error[reference]` and, with "
+        "`--json`, as an object with `error`, `message`, `context`, `hint` and `exit_code`. What "
+        "stands between angle brackets is filled in.\n\n",
+        "| reference | exit code | what happened | next step |\n|---|---|---|---|\n",
+        "| `config-invalid` | 3 | the configuration has mistakes; all are listed | Mend each of "
+        "them, then run `triune check`. |\n",
+    ]
+    for reference, group in groupby(error_catalogue.find(), key=lambda raised: raised.reference):
+        places = list(group)
+        what = dict.fromkeys(_cell(place.message) for place in places if place.message)
+        hint = next((place.hint for place in places if place.hint), "")
+        code = places[0].exit_code
+        parts.append(f"| `{reference}` | {code} | {'; or '.join(what)} | {_cell(hint)} |\n")
+    return "".join(parts)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+PAGES = {
+    "commands.md": commands,
+    "configuration.md": configuration,
+    "errors.md": errors,
+    "events.md": events,
+}
 
 
 def main() -> None:
