@@ -43,7 +43,7 @@ def info(as_json: bool = JSON_OPTION) -> None:
         ("runs", found.runs),
         ("size", f"{found.size / 2**20:.1f} MiB"),
         ("journal", f"{found.waiting} bytes in {found.segments} segments"),
-        ("damaged segments", ", ".join(found.damaged) or "none"),
+        ("set aside", ", ".join(found.damaged) or "none"),
     ]
     print_table(("", ""), rows)
 

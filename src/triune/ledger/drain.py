@@ -9,8 +9,8 @@ import time
 import weakref
 from collections.abc import Callable
 
-from triune.core.errors import Unavailable
-from triune.ledger.journal import Journal
+from triune.core.errors import Refused, Unavailable
+from triune.ledger.journal import Batch, Journal, decode
 from triune.ledger.ports import Store
 
 BATCH = 1000
@@ -131,11 +131,22 @@ class Drainer:
         batch = self._journal.head(BATCH)
         if batch is None:
             return 0
-        self._store.append(batch.events())
+        try:
+            self._store.append([decode(body) for body in batch.bodies])
+        except Refused:
+            self._one_by_one(batch)
         self._journal.advance(batch)
         with self._progress:
             self._progress.notify_all()
         return len(batch.bodies)
+
+    def _one_by_one(self, batch: Batch) -> None:
+        """One bad event must not hold up the others for ever."""
+        for body in batch.bodies:
+            try:
+                self._store.append([decode(body)])
+            except Refused as error:
+                self._journal.set_aside(body, error.message)
 
     def _guarded(self, work: Callable[[], int]) -> int | None:
         """The result, or None after a failure, which is logged once and kept for `flush`."""

@@ -17,6 +17,8 @@ from pathlib import Path
 import msgspec
 
 from triune.core.errors import Conflict, Refused, Unavailable
+from triune.core.files import OWNER_ONLY, write_atomic
+from triune.core.ids import new_id
 from triune.ledger import segment
 from triune.ledger.envelope import Event
 from triune.ledger.frames import frame
@@ -38,10 +40,6 @@ class Batch:
     segment: Segment
     bodies: list[bytes]
     end: int
-
-    def events(self) -> list[Event]:
-        """The events, decoded."""
-        return [_decode(body) for body in self.bodies]
 
 
 class Journal:
@@ -173,6 +171,13 @@ class Journal:
                 )
             source.retire()
 
+    def set_aside(self, body: bytes, why: str) -> None:
+        """Keep an event that no store will ever take in a file of its own, so that the others
+        can pass."""
+        path = self.folder / f"{new_id()}{segment.REFUSED_SUFFIX}"
+        write_atomic(path, frame(body), mode=OWNER_ONLY)
+        _log.error("an event was refused by the store and is kept as %s: %s", path, why)
+
     def close(self) -> None:
         """Let go of every segment; what is not drained is left for the next process."""
         with self._lock:
@@ -208,8 +213,11 @@ def encode(event: Event) -> bytes:
 
 
 def decode(body: bytes) -> Event:
-    """An event out of a frame."""
-    return _decode(body)
+    """An event out of a frame; refused (``event-invalid``) when the bytes are no event."""
+    try:
+        return _decode(body)
+    except msgspec.DecodeError as error:
+        raise Refused("event-invalid", f"the frame holds no event: {error}") from error
 
 
 def _size(path: Path) -> int:

@@ -27,7 +27,8 @@ WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.subject = edges.child) LIMIT
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What a ledger holds. ``waiting`` counts the journal's bytes; sizes are bytes."""
+    """What a ledger holds. Sizes are bytes; ``waiting`` are the journal's, ``damaged`` names
+    segments and events that were set aside."""
 
     database: str
     revision: str | None
@@ -64,7 +65,9 @@ def info(url: str, journal: Path) -> Info:
             size=database.size(),
             segments=len(segment.names(journal)),
             waiting=sum(path.stat().st_size for path in segment.names(journal)),
-            damaged=tuple(path.name for path in segment.damaged(journal)),
+            damaged=tuple(
+                path.name for path in (*segment.damaged(journal), *segment.refused(journal))
+            ),
         )
     finally:
         database.close()
@@ -154,6 +157,8 @@ def verify(url: str, journal: Path) -> Iterator[Finding]:
 def _verify_journal(folder: Path) -> Iterator[Finding]:
     for path in segment.damaged(folder):
         yield Finding(path.name, "was set aside because a part of it could not be read")
+    for path in segment.refused(folder):
+        yield Finding(path.name, "holds an event that the store refused")
     for path in segment.names(folder):
         for damage in _damages(path):
             yield Finding(path.name, f"bytes {damage.start} to {damage.end} hold no frame")

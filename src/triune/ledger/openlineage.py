@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from triune import __version__
 from triune.core.ids import key_of, kind_of
 from triune.ledger.envelope import Edge, Event
 
-PRODUCER = f"urn:triune:{__version__}"
+PRODUCER = "urn:triune:ledger"
 SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _BASE = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs"
 _FACETS = "https://openlineage.io/spec/facets"

@@ -15,6 +15,7 @@ from triune.ledger import frames
 
 SUFFIX = ".segment"
 DAMAGED_SUFFIX = ".damaged"
+REFUSED_SUFFIX = ".refused"
 _FOLDER_LOCK = ".lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PIECE = 512 * 1024
@@ -121,6 +122,11 @@ def names(folder: Path) -> list[Path]:
 def damaged(folder: Path) -> list[Path]:
     """Segments that were set aside because a part of them could not be read."""
     return sorted(folder.glob(f"*{DAMAGED_SUFFIX}"))
+
+
+def refused(folder: Path) -> list[Path]:
+    """Frames that were set aside because no store will take their event."""
+    return sorted(folder.glob(f"*{REFUSED_SUFFIX}"))
 
 
 def adopt(folder: Path) -> list[Segment]:

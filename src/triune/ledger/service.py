@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS = 10.0
 SETTLE_SECONDS = 2.0
+LONGEST_WORD = 200
+"""Characters in a reference or name: three in UTF-8 must fit one entry of an index."""
 POLL_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
@@ -242,11 +244,14 @@ def check(event: Event) -> None:
     Refused: ``event-kind-unknown``, ``event-invalid``.
     """
     kinds.check(event.kind)
-    for name, text in (("id", event.id), ("subject", event.subject), ("actor", event.actor)):
-        if not text or "\x00" in text:
+    words = [event.id, event.subject, event.actor, event.workspace]
+    for edge in event.edges:
+        words += (edge.child, edge.parent, edge.role or "-")
+    for text in words:
+        if not 0 < len(text) <= LONGEST_WORD or "\x00" in text:
             raise Refused(
                 "event-invalid",
-                f"the event's {name} is {text!r}",
+                f"{text[:LONGEST_WORD]!r} cannot be an id, a reference or a name",
                 context=event.kind,
-                hint="Give it a text without NUL characters.",
+                hint=f"Give it 1 to {LONGEST_WORD} characters, none of them NUL.",
             )

@@ -13,13 +13,13 @@ from tests.support.sql import SqlStore
 from triune.core.errors import Conflict, Refused, Unavailable
 from triune.ledger import segment
 from triune.ledger.frames import frame
-from triune.ledger.journal import Journal, encode
+from triune.ledger.journal import Journal, decode, encode
 from triune.ledger.ports import Query
 
 
 def drain(journal: Journal, store: SqlStore) -> None:
     while batch := journal.head(1000):
-        store.append(batch.events())
+        store.append([decode(body) for body in batch.bodies])
         journal.advance(batch)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support.events import made, whole_story
@@ -18,7 +19,8 @@ from tests.support.sql import SqlStore
 from triune.core.errors import Conflict, NotFound, Refused, TriuneError, Unavailable
 from triune.core.waiting import wait_until
 from triune.ledger.envelope import Event
-from triune.ledger.journal import Journal
+from triune.ledger.frames import frame
+from triune.ledger.journal import Journal, encode
 from triune.ledger.ports import Position, Query
 from triune.ledger.service import Ledger
 
@@ -66,6 +68,8 @@ def test_record_says_how_many_were_new_and_moves_the_position(ledger: Ledger) ->
         (made("run.strated"), "event-kind-unknown"),
         (made(subject=""), "event-invalid"),
         (made(subject="run:\x00"), "event-invalid"),
+        (made(subject="run:" + "x" * 200), "event-invalid"),
+        (made(parents={"run:\x00": "run"}), "event-invalid"),
         (made(payload={"x": object()}), "event-invalid"),
         (made(payload={"x": "\ud800"}), "event-invalid"),
     ],
@@ -107,6 +111,30 @@ def test_closing_while_the_store_is_away_leaves_the_events_to_the_next(tmp_path:
     heir = Ledger.open(f"sqlite:///{tmp_path}/l.db", tmp_path / "j", workspace="test")
     heir.flush()
     assert heir.get(event.id) == event
+    heir.close()
+
+
+def test_one_bad_event_in_the_journal_does_not_hold_up_the_rest(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path / "journal")
+    good = [made(subject=f"run:{n}") for n in range(4)]
+    bad = msgspec.structs.replace(made(subject="run:bad"), time=2**63)
+    no_event = frame(b"\xc0")
+    frames = [*(frame(encode(one)) for one in (good[0], bad, good[1])), no_event]
+    (tmp_path / "journal").mkdir(exist_ok=True)
+    (tmp_path / "journal" / "dead.segment").write_bytes(
+        b"".join([*frames, *(frame(encode(one)) for one in good[2:])])
+    )
+    journal.close()
+    ledger.append(made(subject="run:own"))
+    heir = Ledger.open(ledger.database.url, tmp_path / "journal", workspace="test")
+    heir.flush()
+    ledger.flush()
+    subjects = [stored.event.subject for stored in ledger.select()]
+    assert sorted(subjects) == ["run:0", "run:1", "run:2", "run:3", "run:own"]
+    assert len(list((tmp_path / "journal").glob("*.refused"))) == 2
+    assert caplog.text.count("refused by the store") == 2
     heir.close()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
-from triune.core.errors import Conflict
+from triune.core.errors import Conflict, Refused
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -54,7 +54,8 @@ class Database(Protocol):
         """Run ``work`` in one transaction, alone among writers; durable when it returns.
 
         ``work`` may run a second time when the connection was found dead, so it must be
-        idempotent. Raises `Unavailable`: ``ledger-disk-full``, ``ledger-unreachable``.
+        idempotent. Raises `Unavailable`: ``ledger-disk-full``, ``ledger-unreachable``; `Refused`:
+        ``event-invalid``, a row that the database will never take.
         """
         ...
 
@@ -82,6 +83,15 @@ class Database(Protocol):
     def close(self) -> None:
         """Close every connection."""
         ...
+
+
+def refused_row(error: Exception) -> Refused:
+    """The database answers, and will never take this row."""
+    return Refused(
+        "event-invalid",
+        f"the database refuses the row: {str(error).strip()}",
+        hint="Mend what was to be written; nothing of this batch was stored.",
+    )
 
 
 _pools: weakref.WeakSet[Pool[Any]] = weakref.WeakSet()

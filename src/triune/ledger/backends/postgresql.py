@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from triune.core.errors import Unavailable
-from triune.ledger.backends.database import Cursor, Pool, Row
+from triune.ledger.backends.database import Cursor, Pool, Row, refused_row
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Row]
@@ -20,6 +20,7 @@ Connection = psycopg.Connection[Row]
 CONNECT_SECONDS = 5
 _APPEND_LOCK = zlib.crc32(b"triune ledger append")
 _MIGRATE_LOCK = zlib.crc32(b"triune ledger migrate")
+_BAD_ROW = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -87,19 +88,22 @@ class PostgresqlDatabase:
     def _with_connection(self, use: Callable[[Connection], T]) -> T:
         """Use a connection; once more on a fresh one if the server went away in between."""
         try:
-            with self._pool.lease() as connection:
-                return use(connection)
-        except psycopg.errors.DiskFull as error:
-            raise self._full(error) from error
+            return self._once(use)
         except _LOST:
             self._pool.drop_idle()
+        try:
+            return self._once(use)
+        except _LOST as error:
+            raise self._unreachable(error) from error
+
+    def _once(self, use: Callable[[Connection], T]) -> T:
         try:
             with self._pool.lease() as connection:
                 return use(connection)
         except psycopg.errors.DiskFull as error:
             raise self._full(error) from error
-        except _LOST as error:
-            raise self._unreachable(error) from error
+        except _BAD_ROW as error:
+            raise refused_row(error) from error
 
     def has_table(self, name: str) -> bool:
         return self.rows("SELECT to_regclass(?)", (name,)) != [(None,)]

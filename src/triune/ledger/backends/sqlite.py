@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from triune.core.errors import TriuneError, Unavailable
 from triune.core.files import locked
-from triune.ledger.backends.database import Cursor, Pool, Row
+from triune.ledger.backends.database import Cursor, Pool, Row, refused_row
 
 T = TypeVar("T")
 
@@ -91,6 +91,8 @@ class SqliteDatabase:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError) as error:
+            raise refused_row(error) from error
         except sqlite3.Error as error:
             raise self._translate(error) from error
         except OSError as error:
