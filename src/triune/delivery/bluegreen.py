@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,6 +156,7 @@ class BlueGreen:
 
     def _make_room(self, current: EndpointState, release: Release, actor: str) -> EndpointState:
         settled = self.recover(current)
+        state.check_new(settled, release.ref)
         if settled.previous is None:
             return settled
         return self.complete(settled, {"reason": f"superseded by {release.ref}"}, actor)
@@ -183,12 +185,12 @@ class BlueGreen:
 
     def _warm(self, now: EndpointState, release: Release) -> EndpointState:
         self.observe("warming", f"{WARM_REQUESTS} example requests.")
-        client = self._client(now, release)
-        for _ in range(WARM_REQUESTS):
-            try:
-                client.infer(client.example)
-            except AssertionError as error:
-                raise CandidateUnfit("warm", str(error)) from error
+        with closing(self._client(now, release)) as client:
+            for _ in range(WARM_REQUESTS):
+                try:
+                    client.infer(client.example)
+                except AssertionError as error:
+                    raise CandidateUnfit("warm", str(error)) from error
         self.observe("warmed", "The candidate has answered them.")
         return self._save(state.advance(now, Phase.SMOKING, mark=new_id()))
 
@@ -197,7 +199,8 @@ class BlueGreen:
     ) -> tuple[EndpointState, tuple[smoke.SmokeResult, ...]]:
         tests = self._tests(release)
         self.observe("smoking", f"{len(tests)} tests: {', '.join(t.name for t in tests)}.")
-        results = tuple(smoke.run(tests, self._client(now, release)))
+        with closing(self._client(now, release)) as client:
+            results = tuple(smoke.run(tests, client))
         told = [{"name": r.name, "passed": r.passed, "words": r.words} for r in results]
         self._tell("rollout.smoked", now, {"results": told})
         for result in results:
@@ -276,7 +279,9 @@ class BlueGreen:
         self.tools.routing.drain(pending.arm)
         self.tools.processes.remove(pending.arm.process)
         if pending.why:
-            self._tell("rollout.completed", now, {"stopped": pending.arm.release, **pending.why})
+            stayed = now.live.release if now.live else None
+            told = {"stopped": pending.arm.release, **pending.why}
+            self._tell("rollout.completed", now, told, subject=stayed)
         done = self._save(state.retired(now))
         self.observe("retired", f"{pending.arm.process} is stopped.")
         return done
@@ -303,13 +308,20 @@ class BlueGreen:
         self.observe(f"saved-{now.phase.value}", "")
         return saved
 
-    def _tell(self, kind: str, now: EndpointState, payload: Mapping[str, Any]) -> None:
+    def _tell(
+        self,
+        kind: str,
+        now: EndpointState,
+        payload: Mapping[str, Any],
+        *,
+        subject: str | None = None,
+    ) -> None:
         pending = _pending(now)
         first = pending.mark == pending.rollout
         self.tools.log.append(
             event(
                 kind,
-                pending.arm.release,
+                subject or pending.arm.release,
                 workspace=self.tools.workspace.name,
                 actor=pending.actor,
                 payload={"endpoint": now.endpoint, "rollout": pending.rollout, **payload},

@@ -40,6 +40,10 @@ class HttpClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back."""
         self._connection.close()
 
     def request(

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from triune.delivery.gateway.model import Counters
 
-HEALTH_TIMEOUT_SECONDS = 0.5
+HEALTH_TIMEOUT_SECONDS = 0.75
 ERROR_WINDOW_SECONDS = 1.0
 ERROR_SHARE = 0.5
 ERROR_MINIMUM = 10

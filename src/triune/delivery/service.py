@@ -16,6 +16,9 @@ from triune.delivery.releases import Releases
 from triune.delivery.state import Arm, Colour, EndpointState, Phase
 from triune.ledger.envelope import person
 
+PATIENCE_SECONDS = 10.0
+"""How long a command waits while the guard looks after the endpoint."""
+
 _READY_SECONDS = 0.5
 
 
@@ -92,7 +95,7 @@ class Delivery:
     ) -> Rollout:
         """Change an endpoint to a release, blue-green; see `BlueGreen.start`."""
         release = self._for_endpoint(endpoint, ref)
-        with self.tools.store.locked(endpoint):
+        with self.tools.store.locked(endpoint, patience=PATIENCE_SECONDS):
             now = self.tools.store.load(endpoint)
             return self._bluegreen(observe).start(now, release, actor or person())
 
@@ -111,7 +114,8 @@ class Delivery:
         ``evidence`` goes into the event; ``expect`` is the arm that is to be left: when
         another one is live by now, nothing is done.
         """
-        with self.tools.store.locked(endpoint):
+        patience = 0.0 if expect else PATIENCE_SECONDS
+        with self.tools.store.locked(endpoint, patience=patience):
             bluegreen = self._bluegreen(observe)
             now = bluegreen.recover(self.tools.store.load(endpoint))
             if expect is not None and now.live != expect:

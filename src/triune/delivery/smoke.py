@@ -70,6 +70,10 @@ class SmokeClient:
         self._types = {item.name: item for item in inputs}
         self._client = HttpClient("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
 
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
     def infer(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """The outputs for some rows: output name, e.g. ``score``, to its values.
 

@@ -152,17 +152,22 @@ def upstreams(state: EndpointState) -> tuple[Arm, ...]:
     return tuple(arm for arm in arms if arm)
 
 
+def check_new(state: EndpointState, release: str) -> None:
+    """A release that is live already needs no rollout."""
+    if state.live and state.live.release == release:
+        raise Conflict(
+            "release-already-live",
+            f"{release} serves {state.endpoint} already",
+            hint="Nothing needs to be done; `triune rollout status` shows it.",
+        )
+
+
 def begin(state: EndpointState, candidate: Arm, *, mark: str, actor: str) -> EndpointState:
     """A rollout begins; its first event is its identity."""
     _settled(state)
+    check_new(state, candidate.release)
     if state.previous is not None:
         raise Conflict("rollback-window-open", "the previous release is still kept")
-    if state.live and state.live.release == candidate.release:
-        raise Conflict(
-            "release-already-live",
-            f"{candidate.release} serves {state.endpoint} already",
-            hint="Nothing needs to be done; `triune rollout status` shows it.",
-        )
     pending = Pending(Phase.STARTING, candidate, rollout=mark, mark=mark, actor=actor)
     return replace(state, pending=pending)
 

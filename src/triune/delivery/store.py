@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from triune.core.config import slug
-from triune.core.errors import Conflict, Refused
+from triune.core.errors import Conflict, Refused, Unavailable
 from triune.core.files import locked, write_atomic
-from triune.delivery.state import EndpointState
+from triune.delivery.state import BEFORE_TRAFFIC, EndpointState, Phase
+
+_PAUSE_SECONDS = 0.02
 
 
 class EndpointStore:
@@ -44,9 +47,23 @@ class EndpointStore:
         return state
 
     def save(self, state: EndpointState) -> EndpointState:
-        """Make a state durable; returns it."""
+        """Make a state durable; returns it.
+
+        Raises
+        ------
+        Unavailable: (``endpoint-state-unwritable``) e.g. on a full disk; the old one stays.
+        """
         text = json.dumps(msgspec.to_builtins(state), indent=2, sort_keys=True) + "\n"
-        write_atomic(self._path(state.endpoint), text)
+        path = self._path(state.endpoint)
+        try:
+            write_atomic(path, text)
+        except OSError as error:
+            raise Unavailable(
+                "endpoint-state-unwritable",
+                f"the state of {state.endpoint} cannot be written: {error.strerror}",
+                context=str(path),
+                hint="Free some space; what was under way is finished by the guard.",
+            ) from error
         return state
 
     def all(self) -> tuple[EndpointState, ...]:
@@ -54,28 +71,41 @@ class EndpointStore:
         return tuple(_read(path) for path in sorted(self._folder.glob("*.json")))
 
     @contextmanager
-    def locked(self, endpoint: str) -> Iterator[None]:
+    def locked(self, endpoint: str, *, patience: float = 0.0) -> Iterator[None]:
         """Be the only one that changes this endpoint; the lock dies with its holder.
+
+        With ``patience`` (seconds) a holder that only looks after the endpoint, as the guard
+        does every other second, is waited for; a rollout under way is not.
 
         Raises
         ------
         Conflict: (``rollout-in-progress``) another process changes it now.
         """
-        lock = self._folder / f"{slug(endpoint)}.lock"
-        try:
-            context = locked(lock, wait=False)
-            context.__enter__()
-        except Conflict as error:
-            raise Conflict(
-                "rollout-in-progress",
-                f"another process changes {endpoint} now",
-                context=str(lock),
-                hint="Wait for it; `triune rollout status` shows it.",
-            ) from error
-        try:
+        until = time.monotonic() + patience
+        with ExitStack() as stack:
+            while not self._taken(endpoint, stack):
+                if time.monotonic() >= until or self._rolls_out(endpoint):
+                    raise Conflict(
+                        "rollout-in-progress",
+                        f"another process changes {endpoint} now",
+                        context=str(self._lock(endpoint)),
+                        hint="Wait for it; `triune rollout status` shows it.",
+                    )
+                time.sleep(_PAUSE_SECONDS)
             yield
-        finally:
-            context.__exit__(None, None, None)
+
+    def _taken(self, endpoint: str, stack: ExitStack) -> bool:
+        try:
+            stack.enter_context(locked(self._lock(endpoint), wait=False))
+        except Conflict:
+            return False
+        return True
+
+    def _rolls_out(self, endpoint: str) -> bool:
+        return self.load(endpoint).phase in {*BEFORE_TRAFFIC, Phase.SWITCHING}
+
+    def _lock(self, endpoint: str) -> Path:
+        return self._folder / f"{slug(endpoint)}.lock"
 
     @contextmanager
     def gateway_locked(self) -> Iterator[None]:

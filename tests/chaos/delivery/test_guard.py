@@ -99,7 +99,7 @@ def test_after_a_quiet_window_the_rollout_is_complete(tmp_path: Path) -> None:
         assert stage.served() == second
         assert stage.processes.pid("arm-flights-delay-blue") is None
         (event,) = stage.events("rollout.completed")
-        assert event.payload["stopped"] == first
+        assert (event.subject, event.payload["stopped"]) == (second, first)
         assert stage.events("rollout.rolled-back") == []
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 
 import pytest
 
 from tests.support.delivery import ENDPOINT, Stage
-from triune.core.errors import CheckFailed, Conflict, NotFound, Refused
+from triune.core.errors import CheckFailed, Conflict, NotFound, Refused, Unavailable
 from triune.delivery.state import Colour, Phase
 
 pytestmark = pytest.mark.engine
@@ -49,7 +50,7 @@ def test_a_third_release_takes_the_place_of_the_one_that_was_kept(stage: Stage) 
     assert now.previous is not None
     assert (now.previous.release, stage.served()) == (releases[1], releases[2])
     (completed,) = stage.events("rollout.completed")
-    assert completed.payload["stopped"] == releases[0]
+    assert (completed.subject, completed.payload["stopped"]) == (releases[1], releases[0])
     assert releases[2] in completed.payload["reason"]
 
 
@@ -161,6 +162,45 @@ def test_a_rollout_is_refused_for_what_it_cannot_serve(stage: Stage) -> None:
     with pytest.raises(Conflict) as again:
         stage.delivery.start(ENDPOINT, first)
     assert again.value.reference == "release-already-live"
+
+
+def test_starting_the_live_release_again_leaves_the_kept_one_alone(stage: Stage) -> None:
+    first, second = stage.release("delay@1"), stage.release("delay@2")
+    stage.delivery.start(ENDPOINT, first)
+    before = stage.delivery.start(ENDPOINT, second).state
+    with pytest.raises(Conflict):
+        stage.delivery.start(ENDPOINT, second)
+    assert stage.store.load(ENDPOINT) == before
+    assert before.previous is not None
+    assert stage.is_ready(before.previous)
+
+
+def test_a_command_waits_for_a_guard_that_looks_after_the_endpoint(stage: Stage) -> None:
+    first = stage.release("delay@1")
+    with stage.store.locked(ENDPOINT):
+        command = threading.Thread(target=stage.delivery.start, args=(ENDPOINT, first))
+        command.start()
+        command.join(0.2)
+        assert command.is_alive()
+    command.join()
+    assert stage.served() == first
+
+
+def test_a_state_that_cannot_be_written_is_an_error_of_ours(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = stage.release("delay@1"), stage.release("delay@2")
+    before = stage.delivery.start(ENDPOINT, first).state
+
+    def full(path: object, data: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("triune.delivery.store.write_atomic", full)
+    with pytest.raises(Unavailable) as error:
+        stage.delivery.start(ENDPOINT, second)
+    assert error.value.reference == "endpoint-state-unwritable"
+    assert stage.store.load(ENDPOINT) == before
+    assert stage.served() == first
 
 
 def test_a_plan_changes_nothing_and_names_the_differences(stage: Stage) -> None:
