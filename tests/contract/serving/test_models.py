@@ -106,7 +106,7 @@ def test_names_of_the_outputs_keep_the_convention(served: tuple[str, str, Model]
     assert model.main_output == expected[0]
 
 
-@pytest.mark.parametrize("kind", ["tensor", "columns", "mixed", "forest", "regressor"])
+@pytest.mark.parametrize("kind", ["tensor", "x", "columns", "mixed", "forest", "regressor"])
 def test_the_onnx_form_is_invisible(kind: str, shelf: Path) -> None:
     onnx = loading.load(make(kind, shelf, onnx=True))
     plain = loading.load(make(kind, shelf, onnx=False))

@@ -155,3 +155,21 @@ def test_only_the_columns_a_model_needs_reach_it() -> None:
     assert score(server.ask(body={"inputs": both})) == 1.5
     reply = server.ask(body=BODY)
     assert (reply.status, reply.json()["error"]) == (400, "input-missing")
+
+
+def test_a_model_that_blocks_the_loop_moves_to_a_thread() -> None:
+    primary = Primary("slow")
+    primary.gate.set()
+    server = InProcess(primary)
+    assert server.engine.inline
+    run = primary.predict
+
+    def lingering(inputs: Sequence[Values], rows: int) -> list[Values]:
+        threads.append(threading.current_thread().name)
+        threading.Event().wait(0.06)
+        return run(inputs, rows)
+
+    threads: list[str] = []
+    primary.predict = lingering  # type: ignore[method-assign]
+    assert [score(server.ask(body=BODY)) for _ in range(5)] == [1.5] * 5
+    assert threads == ["MainThread"] * 3 + ["triune-model"] * 2

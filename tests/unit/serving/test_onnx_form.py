@@ -25,7 +25,7 @@ def convert(kind: str, shelf: Path) -> tuple[onnx_form.OnnxForm | None, str]:
     return form, "; ".join(reasons)
 
 
-@pytest.mark.parametrize("kind", ["tensor", "columns", "mixed", "forest", "regressor"])
+@pytest.mark.parametrize("kind", ["tensor", "x", "columns", "mixed", "forest", "regressor"])
 def test_scikit_learn_models_have_a_form(kind: str, shelf: Path) -> None:
     form, _ = convert(kind, shelf)
     assert form is not None

@@ -50,6 +50,8 @@ class Board:
         size = 8 * (_FLAGS + workers * Cell.END)
         self._file = os.memfd_create("triune-serving", os.MFD_CLOEXEC)
         os.ftruncate(self._file, size)
+        self.door = os.eventfd(0)
+        """Becomes readable, and stays so, when the door is closed."""
         self._memory = mmap.mmap(self._file, size)
         self._cells: memoryview[float] = memoryview(self._memory).cast("d")
 
@@ -61,6 +63,10 @@ class Board:
     def drain(self) -> None:
         """Tell every worker that the server is stopping."""
         self._cells[_DRAINING] = 1.0
+
+    def close_door(self) -> None:
+        """Tell every worker to let no more connections in."""
+        os.eventfd_write(self.door, 1)
 
     @property
     def exit_code(self) -> int:
@@ -91,6 +97,10 @@ class Board:
         """The cells of one worker."""
         start = _FLAGS + index * Cell.END
         return self._cells[start : start + Cell.END]
+
+    def answered(self) -> float:
+        """How many prediction requests have been answered."""
+        return sum(self.total(cell) for cell in CODE_CELL.values())
 
     def total(self, cell: int) -> float:
         """The sum of a cell over all workers."""

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
+from time import perf_counter
 from typing import Any
 
 from triune.models.serving.faults import deadline_exceeded, model_failed, overloaded
@@ -28,6 +29,9 @@ from triune.models.serving.protocol.contract import Contract
 from triune.models.serving.tensors import TensorSpec, Values
 
 log = logging.getLogger("triune.serving")
+
+SLOW_SECONDS = 0.05
+SLOW_RUNS = 3
 
 
 class NotFinite(Exception):
@@ -79,15 +83,31 @@ class Engine:
         self.fallback = fallback
         self.inline = inline and deadline_ms is None
         self._deadline_ms = deadline_ms
+        self._max_pending = max_pending
         self._lane = None if self.inline else Lane(primary, max_pending)
+        self._slow_runs = 0
 
     def now(self, values: list[Values], rows: int, prediction: str) -> Answer:
-        """The answer, computed in the calling thread; for engines that are `inline`."""
+        """The answer, computed in the calling thread; for engines that are `inline`.
+
+        A model that keeps the event loop waiting for long a few times moves to a thread.
+        """
+        began = perf_counter()
         try:
             return Answer(self.primary, self.primary.predict(values, rows))
         except Exception:
             log.exception("the model raised, prediction %s", prediction)
+        finally:
+            if perf_counter() - began > SLOW_SECONDS:
+                self._note_slow_run()
         return self._instead("error", values, rows, prediction)
+
+    def _note_slow_run(self) -> None:
+        self._slow_runs += 1
+        if self._slow_runs >= SLOW_RUNS and self.inline:
+            log.info("the model is slow at times: it runs on a thread from now on")
+            self._lane = Lane(self.primary, self._max_pending)
+            self.inline = False
 
     async def later(self, values: list[Values], rows: int, prediction: str) -> Answer:
         """The answer of the primary on its thread, or of the fallback when it is late."""

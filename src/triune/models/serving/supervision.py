@@ -27,6 +27,9 @@ LAME_DUCK_SECONDS = 0.3
 """How long a stopping server still answers newcomers (asking each to go elsewhere), so that
 balancers notice that it is not ready."""
 
+QUIET_SECONDS = 0.15
+"""How long nothing may have happened before the workers are stopped."""
+
 PORT_PATIENCE_SECONDS = 5.0
 """How long to wait for a predecessor that is still letting go of the port."""
 
@@ -105,19 +108,32 @@ def _on_signals(board: Board, server: Any, drain: Any) -> None:
 
 
 def _drain(server: Any, spec: ServingSpec, board: Board) -> None:
-    """Say "not ready", let what is in flight end, then stop the workers (bounded)."""
+    """Say "not ready", close the door, let those inside finish (bounded), stop the workers."""
     log.info("draining")
     time.sleep(min(LAME_DUCK_SECONDS, spec.drain_seconds))
+    board.close_door()
     try:
         wait_until(
-            lambda: board.total(Cell.IN_FLIGHT) <= 0,
-            timeout=spec.drain_seconds,
-            what="requests in flight",
-            longest_pause=0.02,
+            _Quiet(board), timeout=spec.drain_seconds, what="quiet", longest_pause=QUIET_SECONDS / 5
         )
     except Unavailable:
         log.warning("stopping with %d requests in flight", board.total(Cell.IN_FLIGHT))
     server.signal_handler_interrupt()
+
+
+class _Quiet:
+    """True once nothing has been in flight or answered for a while."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._answered = -1.0
+        self._since = 0.0
+
+    def __call__(self) -> bool:
+        now, answered = time.monotonic(), self._board.answered()
+        if answered != self._answered or self._board.total(Cell.IN_FLIGHT) > 0:
+            self._answered, self._since = answered, now
+        return now - self._since >= QUIET_SECONDS
 
 
 def _require_port(host: str, port: int) -> None:

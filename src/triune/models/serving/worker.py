@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from triune.models.serving import loading
 from triune.models.serving.application import Application
 from triune.models.serving.board import Board
 from triune.models.serving.engine import Bound, Engine
+from triune.models.serving.lifeline import follow
 from triune.models.serving.ports import Model
 from triune.models.serving.protocol.contract import Contract, effective
 from triune.models.serving.spec import ServingSpec
@@ -40,7 +38,7 @@ def application(spec: ServingSpec, snapshots: Snapshots, board: Board) -> Callab
 
     Called by granian in the freshly forked process.
     """
-    _follow(os.getppid(), spec.drain_seconds)
+    follow(os.getppid(), board.door, spec.port, spec.drain_seconds)
     try:
         return build(spec, snapshots, board).__rsgi__
     except TriuneError as error:
@@ -121,18 +119,3 @@ def single_threaded() -> None:
     """Numeric libraries loaded from now on use one thread: workers are the parallelism."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-
-
-def _follow(parent: int, grace: float) -> None:
-    """Stop this worker, gracefully at first, as soon as its parent is gone."""
-    handle = os.pidfd_open(parent)
-
-    def watch() -> None:
-        poll = select.poll()
-        poll.register(handle, select.POLLIN)
-        poll.poll()
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(grace)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="triune-follow", daemon=True).start()

@@ -11,7 +11,7 @@ from triune.core.config import Datatype
 from triune.models.serving.backends.estimators import last_step
 from triune.models.serving.backends.sklearn import SklearnModel
 from triune.models.serving.signature import NoForm, OnnxSignature
-from triune.models.serving.tensors import Layout, TensorSpec
+from triune.models.serving.tensors import TensorSpec
 
 
 def convert(model: SklearnModel, *, integers_as_floats: bool) -> tuple[bytes, OnnxSignature]:
@@ -32,7 +32,7 @@ def convert(model: SklearnModel, *, integers_as_floats: bool) -> tuple[bytes, On
     inputs = model.inputs
     if model.by_name:
         inputs = _name_inputs(graph.graph, model.inputs)
-    elif model.layout is Layout.TENSOR:
+    elif len(model.inputs) == 1:
         _rename(graph.graph, graph.graph.input[0].name, model.inputs[0].name)
         graph.graph.input[0].name = model.inputs[0].name
     return graph.SerializeToString(), OnnxSignature(
