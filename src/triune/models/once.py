@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from triune.core.files import read_json, write_json
+from triune.core.files import locked, read_json, write_json
 from triune.core.ids import new_id
 from triune.ledger.envelope import Edge, Event, event
 
@@ -26,8 +26,11 @@ def told_once(
     """
     known = read_json(path)
     if known is None:
-        known = {"event": new_id(), "fact": dict(payload)}
-        write_json(path, known)
+        with locked(path.parent / ".lock"):
+            known = read_json(path)
+            if known is None:
+                known = {"event": new_id(), "fact": dict(payload)}
+                write_json(path, known)
     return event(
         kind,
         subject,

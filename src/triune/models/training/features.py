@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.core import entrypoints
 from triune.core.config import FeatureTable
 from triune.core.errors import TriuneError
+from triune.core.files import locked
 from triune.core.ids import key_of
 from triune.core.workspace import Workspace
 from triune.ledger.envelope import Edge, Event
@@ -58,11 +58,11 @@ def columns(spec: FeatureSpec, *, code: Path, cache: Path) -> pd.DataFrame:
 
     path = cache / f"{spec.name}@{spec.key}.parquet"
     if not path.is_file():
-        frame = _compute(spec, code)
-        cache.mkdir(parents=True, exist_ok=True)
-        hidden = path.with_name(f".{path.name}.{os.getpid()}")
-        frame.to_parquet(hidden)
-        hidden.replace(path)
+        with locked(cache / f".{spec.name}.lock"):  # another training may be computing it
+            if not path.is_file():
+                hidden = path.with_name(f".{path.name}")
+                _compute(spec, code).to_parquet(hidden)
+                hidden.replace(path)
     return pd.read_parquet(path)
 
 
