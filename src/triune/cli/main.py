@@ -8,8 +8,9 @@ import sys
 from typing import Any
 
 import typer
-from typer._click.core import Command, Context, HelpFormatter  # Typer vendors click
+from typer._click.core import Command, Context  # Typer vendors click
 from typer._click.exceptions import ClickException
+from typer._click.formatting import HelpFormatter
 from typer.core import TyperCommand, TyperGroup
 
 from triune.cli.table import COMMANDS
@@ -19,7 +20,7 @@ from triune.core.errors import ExitCode, TriuneError
 class LazyGroup(TyperGroup):
     """A group that knows its commands by name and imports one only to run it."""
 
-    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
