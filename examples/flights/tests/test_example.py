@@ -145,16 +145,26 @@ def test_no_training_row_lies_in_the_months_served(tables: Path) -> None:
     assert split.late[split.fit | split.check].isin([0.0, 1.0]).all()
 
 
-def test_traffic_is_september_onward_in_order_with_outcomes(tables: Path) -> None:
+def test_traffic_is_september_to_december_in_order_again_and_again(tables: Path) -> None:
     every = traffic.requests(tables)
-    first = list(itertools.islice(every, 3000))
-    assert first[0].at.isoformat().startswith("2013-09-01T")
-    assert [request.at for request in first] == sorted(request.at for request in first)
+    first = list(itertools.islice(every, 2500))
+    moments = [request.at for request in first]
+    begins = [0] + [i for i in range(1, len(moments)) if moments[i] < moments[i - 1]]
+    assert len(begins) == 3  # two whole passes of about 1,100 flights, and a part of the third
+    assert {moment.month for moment in moments[: begins[1]]} == {9, 10, 11, 12}
     assert {request.outcome for request in first} == {0.0, 1.0, None}
     known = [request for request in first if request.outcome is not None]
     assert all(request.outcome_delay_s > 3600 - 30 * 60 for request in known)
     assert set(first[0].inputs) == {*features.SCHEDULE, *features.ASOF}
     assert all(np.isfinite(request.inputs["temperature"][0]) for request in first)
+
+
+def test_every_flight_that_can_be_asked_about_is_asked_about_once(tables: Path) -> None:
+    flights = features.read_flights(tables)
+    served = flights[(flights["month"] > 8) & flights["tailnum"].notna()]
+    sent = [(request.unit, request.at) for request in traffic.requests(tables)]
+    assert len(sent) == len(served)
+    assert sorted(sent) == sorted(zip(served["tailnum"], served["moment"], strict=True))
 
 
 def test_the_golden_sample_has_every_input_and_both_ends() -> None:

@@ -1,4 +1,10 @@
-"""September onward as live requests: one for each flight, an hour before it should leave."""
+"""September onward as live requests: one for each flight, an hour before it should leave.
+
+A replay of half a minute would otherwise show the first days of September only, and each
+release other days. So the flights go out in `PASSES`: every hundredth one from September to
+December in the order of their moments, then the next hundredth, and so on. At 200 requests a
+second a pass takes six seconds, and every release is asked about all four months.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +21,11 @@ from triune.app.replay import Request
 # From touching down or leaving the gate nothing is recorded in UTC: on the ground, before
 # and after the air time, a flight spends about half an hour.
 GROUND = pd.Timedelta(minutes=30)
+PASSES = 100
 
 
 def requests(data: Path) -> Iterator[Request]:
-    """Requests in the order of their moments; the unit is the aircraft (tail number).
+    """Requests, pass by pass in the order of their moments; the unit is the tail number.
 
     Flights without a tail number (all cancelled) are left out: they have no unit. A
     cancelled or diverted flight is asked for like any other, and has no outcome.
@@ -26,7 +33,7 @@ def requests(data: Path) -> Iterator[Request]:
     flights = read_flights(data)
     inputs = pd.concat([schedule_of(flights), asof_of(flights, read_weather(data))], axis="columns")
     served = (flights["month"] > LAST_TRAINING_MONTH) & flights["tailnum"].notna()
-    order = flights[served].sort_values("moment", kind="stable").index
+    order = _in_passes(flights[served].sort_values("moment", kind="stable").index)
     flights, inputs = flights.loc[order], inputs.loc[order, [*SCHEDULE, *ASOF]]
     late = label(flights).to_numpy()
     arrived = flights["departed"] + pd.to_timedelta(flights["air_time"], unit="m") + GROUND
@@ -46,3 +53,8 @@ def requests(data: Path) -> Iterator[Request]:
             outcome_delay_s=float(known) if arrives else LEAD.total_seconds(),
             outcome_name="late",
         )
+
+
+def _in_passes(keys: pd.Index) -> pd.Index:
+    place = np.arange(len(keys))
+    return keys[np.lexsort((place, place % PASSES))]

@@ -28,10 +28,13 @@ from triune.stats.auc import Area, area
 
 if TYPE_CHECKING:
     from triune.app.context import Context
+    from triune.models.tracking.model import RunRecord
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PACKAGES_SHOWN = ("mlflow", "scikit-learn", "onnxruntime", "pandas", "numpy", "dvc")
 ROLLOUT_KINDS = "rollout.*"
+AREA_METRIC = "auc"
+"""What a run calls its AUC on data that it held out, if it measures one."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Gatherer:
         cut = traffic.cut(self._records)
         releases = self._releases
         smoke, marks, rollbacks = rollouts.tell(self._rollouts, {r.ref: r for r in releases})
+        failing = rollouts.while_failing(self._records, rollbacks)
         return Report(
             workspace=self.ctx.workspace.name,
             endpoint=self.endpoint,
@@ -55,6 +59,8 @@ class Gatherer:
             checks=self.loop.checks if self.loop else (),
             steps=self.loop.steps if self.loop else (),
             traffic=cut,
+            bad_planned=(cut.failed + cut.lost - failing) if cut else 0,
+            bad_failing=failing,
             outcomes=len(self._outcomes),
             releases=releases,
             marks=marks,
@@ -138,6 +144,7 @@ class Gatherer:
             fate=fate,
             answered=answered,
             area=found,
+            held_out=self._held_out(run),
         )
 
     @property
@@ -160,14 +167,21 @@ class Gatherer:
         edges = self.ctx.ledger.parents([ref])
         return next((edge.parent for edge in edges if edge.role == role), "")
 
-    def _training(self, run: str) -> str:
+    def _record(self, run: str) -> RunRecord | None:
         if not run:
-            return ""
+            return None
         try:
-            record = self.ctx.runs.get(run)
+            return self.ctx.runs.get(run)
         except NotFound:
-            return ""
-        return record.details.get("training", record.name)
+            return None
+
+    def _training(self, run: str) -> str:
+        record = self._record(run)
+        return record.details.get("training", record.name) if record else ""
+
+    def _held_out(self, run: str) -> float | None:
+        record = self._record(run)
+        return record.metrics.get(AREA_METRIC) if record else None
 
     def _runs(self) -> Iterable[RunView]:
         refs = {part.run: part.letter for part in self._parts if part.run}
@@ -175,9 +189,8 @@ class Gatherer:
             if release.run:
                 refs.setdefault(release.run, release.letter)
         for ref, letter in sorted(refs.items(), key=lambda item: item[1]):
-            try:
-                record = self.ctx.runs.get(ref)
-            except NotFound:
+            record = self._record(ref)
+            if record is None:
                 continue
             yield RunView(
                 letter=letter,

@@ -31,6 +31,7 @@ class ReleaseView:
     fate: str
     answered: int
     area: Area | None = None
+    held_out: float | None = None
 
     @property
     def css(self) -> str:
@@ -126,7 +127,11 @@ class LineageView:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything a report shows; parts of which nothing is known are empty."""
+    """Everything a report shows; parts of which nothing is known are empty.
+
+    ``bad_failing`` counts the requests that failed or were lost while a release was failing,
+    until traffic had left it; ``bad_planned`` all others.
+    """
 
     workspace: str
     endpoint: str
@@ -135,6 +140,8 @@ class Report:
     checks: tuple[Check, ...]
     steps: tuple[StepFact, ...]
     traffic: Traffic | None
+    bad_planned: int
+    bad_failing: int
     outcomes: int
     releases: tuple[ReleaseView, ...]
     marks: tuple[Mark, ...]

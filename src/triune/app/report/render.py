@@ -71,8 +71,9 @@ def tiles(report: Report) -> Iterator[Tile]:
     traffic = report.traffic
     if traffic:
         yield Tile(f"{traffic.good:,}", "requests answered")
-        bad = traffic.failed + traffic.lost
-        yield Tile(f"{bad:,}", "failed or lost, planned and not", "" if bad else "good")
+        planned = report.bad_planned
+        words = "requests failed or lost, unless a release was failing"
+        yield Tile(f"{planned:,}", words, "bad" if planned else "good")
         if traffic.p99 is not None:
             yield Tile(f"{traffic.p99:.1f} ms", "99 % of answers within, through the gateway")
     seconds = [one.seconds for one in report.rollbacks if one.seconds is not None]
@@ -82,7 +83,7 @@ def tiles(report: Report) -> Iterator[Tile]:
     if len(areas) > 1:
         (first, before), (second, after) = areas[0], areas[1]
         words = f"live AUC, {first} to {second}"
-        yield Tile(f"{before.value:.2f} → {after.value:.2f}", words)
+        yield Tile(f"{before.value:.2f}→{after.value:.2f}", words)
     if report.verdict:
         yield Tile(
             report.verdict, "the run done again", "bad" if report.verdict == "different" else "good"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from triune.app.replay.model import Record
 from triune.app.report.model import (
     Mark,
     MarkKind,
@@ -16,6 +17,8 @@ from triune.app.report.model import (
 )
 from triune.core.ids import kind_of
 from triune.ledger.envelope import Event
+
+SETTLE_SECONDS = 1.0
 
 Told = tuple[tuple[SmokeView, ...], tuple[Mark, ...], tuple[RollbackView, ...]]
 
@@ -69,6 +72,20 @@ def fates(events: Iterable[Event]) -> dict[str, str]:
             found = {ref: "served" if fate == "serves" else fate for ref, fate in found.items()}
             found[event.subject] = "serves"
     return found
+
+
+def while_failing(records: Iterable[Record], rollbacks: Sequence[RollbackView]) -> int:
+    """How many requests went wrong from just before a release's first failed check until just
+    after traffic had left it."""
+    windows = [
+        (one.at.timestamp() - (one.seconds or 0.0) - SETTLE_SECONDS, one.at.timestamp())
+        for one in rollbacks
+    ]
+    return sum(
+        any(begin <= record.sent / 1e6 <= end + SETTLE_SECONDS for begin, end in windows)
+        for record in records
+        if not record.good
+    )
 
 
 def _rollout(event: Event) -> str:

@@ -24,9 +24,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """From ``begin`` for the traffic's ``width``, in seconds since the first request."""
+    """From ``begin``, in seconds since the first request, for ``width`` seconds.
+
+    The last one is as short as the traffic left it.
+    """
 
     begin: float
+    width: float
     cells: dict[str, Cell]
     failed: int
     lost: int
@@ -76,7 +80,10 @@ def cut(records: Iterable[Record]) -> Traffic | None:
         origin=origin,
         seconds=seconds,
         width=width,
-        slices=tuple(_slice(i * width, groups.get(i, [])) for i in range(last + 1)),
+        slices=tuple(
+            _slice(i * width, min(width, max(seconds - i * width, width / 10)), groups.get(i, []))
+            for i in range(last + 1)
+        ),
         releases=tuple(counts),
         sent=len(every),
         good=len(good),
@@ -89,13 +96,14 @@ def cut(records: Iterable[Record]) -> Traffic | None:
     )
 
 
-def _slice(begin: float, records: Sequence[Record]) -> Slice:
+def _slice(begin: float, width: float, records: Sequence[Record]) -> Slice:
     took: dict[str, list[int]] = {}
     for record in records:
         if record.good:
             took.setdefault(record.release, []).append(record.took)
     return Slice(
         begin=begin,
+        width=width,
         cells={release: _cell(sorted(values)) for release, values in took.items()},
         failed=sum(record.answered and not record.good for record in records),
         lost=sum(not record.answered for record in records),

@@ -11,7 +11,7 @@ from triune.app.report.model import Mark, MarkKind, ReleaseView
 from triune.app.report.traffic import Slice, Traffic
 
 TOP, BOTTOM, HEIGHT = 30.0, 250.0, 284.0
-END = RIGHT - 84.0
+END = RIGHT
 
 
 def draw(traffic: Traffic, marks: Sequence[Mark], releases: Mapping[str, ReleaseView]) -> str:
@@ -45,7 +45,7 @@ def _grid(up: Scale, across: Scale) -> Iterator[str]:
     for tick in log_ticks(up.low, up.high):
         yield line((LEFT, up(tick)), (END, up(tick)), "grid")
         yield label((LEFT - 8, up(tick) + 4), number(tick), "tick", "end")
-    yield label((LEFT, TOP - 12), "milliseconds, logarithmic", "axis")
+    yield label((0, TOP - 12), "milliseconds, logarithmic", "axis")
     for tick in time_ticks(across.high):
         yield label((across(tick), BOTTOM + 20), clock(tick), "tick", "middle")
 

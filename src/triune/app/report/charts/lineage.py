@@ -2,116 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
+from triune.app.report.charts.layers import Passing, Place, arrange
 from triune.app.report.charts.svg import WIDTH, Point, drawing, el, label
 from triune.core.ids import key_of, kind_of
 from triune.ledger.envelope import Edge
 
-BOX_HEIGHT, ROW_GAP, MARGIN = 50.0, 22.0, 16.0
-WIDEST_BOX, LEAST_GAP = 172.0, 34.0
-_SHOWN = 21
+BOX_HEIGHT, THIN, GAP, MARGIN = 66.0, 10.0, 14.0, 10.0
+WIDEST_BOX, LEAST_SPACE = 150.0, 26.0
+_ROOM = 17
 
 
 def draw(root: str, edges: Sequence[Edge]) -> str:
-    """Boxes for what was made, arrows of descent; each box says its whole name on hover."""
-    columns = layers(root, edges)
-    gap = max(LEAST_GAP, 40.0)
-    wide = min(WIDEST_BOX, (WIDTH - gap * (len(columns) - 1)) / max(len(columns), 1))
-    gap = (WIDTH - wide * len(columns)) / max(len(columns) - 1, 1)
-    tallest = max(len(column) for column in columns)
-    height = tallest * (BOX_HEIGHT + ROW_GAP) - ROW_GAP + 2 * MARGIN
-    places = {
-        ref: (x * (wide + gap), _top(row, len(column), height))
-        for x, column in enumerate(columns)
-        for row, ref in enumerate(column)
-    }
+    """Boxes for what was made, lines of descent; each says its whole name on hover."""
+    made = arrange(root, [(edge.child, edge.parent) for edge in edges])
+    count = len(made.columns)
+    wide = min(WIDEST_BOX, (WIDTH - LEAST_SPACE * (count - 1)) / count)
+    space = (WIDTH - wide * count) / max(count - 1, 1)
+    height = max(_tall(column) for column in made.columns) + 2 * MARGIN
+    places: dict[Place, Point] = {}
+    for layer, column in enumerate(made.columns):
+        y = (height - _tall(column)) / 2
+        for place in column:
+            places[place] = (layer * (wide + space), y)
+            y += _height(place) + GAP
+    roles = {(edge.child, edge.parent): edge.role for edge in edges}
     return drawing(
         height,
-        *(_arrow(places, edge, wide) for edge in _once(edges) if edge.parent in places),
-        *(_box(ref, at, wide) for ref, at in places.items()),
+        *(_descent(way, places, wide, roles[ends]) for ends, way in made.ways.items()),
+        *(_box(place, at, wide) for place, at in places.items() if isinstance(place, str)),
         title=f"Lineage of {root}",
-        words=f"{root} descends from {', '.join(sorted(set(places) - {root}))}.",
+        words=f"{root} descends from {', '.join(sorted({p for _, p in made.ways}))}.",
     )
 
 
-def layers(root: str, edges: Iterable[Edge]) -> list[list[str]]:
-    """Every node in the layer after its last child, each layer ordered to cross few arrows."""
-    parents: dict[str, list[str]] = {}
-    children: dict[str, list[str]] = {}
-    for edge in _once(edges):
-        parents.setdefault(edge.child, []).append(edge.parent)
-        children.setdefault(edge.parent, []).append(edge.child)
-    depth = _depths(root, parents)
-    columns: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
-    for ref in depth:
-        columns[depth[ref]].append(ref)
-    for column in columns[1:]:
-        rows = {ref: i for layer in columns for i, ref in enumerate(layer)}
-        column.sort(key=lambda ref: (_middle(children[ref], rows), ref))
-    return columns
+def _height(place: Place) -> float:
+    return THIN if isinstance(place, Passing) else BOX_HEIGHT
 
 
-def _depths(root: str, parents: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """The longest way from the root to each node."""
-    depth = {root: 0}
-    waiting = [root]
-    while waiting:
-        ref = waiting.pop()
-        for parent in parents.get(ref, ()):
-            if depth[ref] + 1 > depth.get(parent, -1):
-                if depth[ref] > len(parents) + 1:
-                    raise ValueError(f"the lineage of {root} goes in a circle")
-                depth[parent] = depth[ref] + 1
-                waiting.append(parent)
-    return depth
+def _tall(column: Sequence[Place]) -> float:
+    return sum(_height(place) + GAP for place in column) - GAP
 
 
-def _middle(children: Sequence[str], rows: Mapping[str, int]) -> float:
-    known = [rows[child] for child in children if child in rows]
-    return sum(known) / len(known) if known else 0.0
-
-
-def _once(edges: Iterable[Edge]) -> list[Edge]:
-    return list({(edge.child, edge.parent): edge for edge in edges}.values())
-
-
-def _top(row: int, rows: int, height: float) -> float:
-    return (height - (rows * (BOX_HEIGHT + ROW_GAP) - ROW_GAP)) / 2 + row * (BOX_HEIGHT + ROW_GAP)
+def _descent(way: Sequence[Place], places: Mapping[Place, Point], wide: float, role: str) -> str:
+    """A curve from the child's right side, through every layer, to the parent's left side."""
+    points: list[Point] = []
+    for place in way:
+        x, y = places[place]
+        middle = y + _height(place) / 2
+        points += [(x, middle), (x + wide, middle)]
+    points = points[1:-1]
+    steps = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    for (x1, y1), (x2, y2) in pairwise(points):
+        bend = (x2 - x1) / 2
+        steps.append(f"C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}")
+    words = f"{way[0]} was made from {way[-1]} ({role})"
+    return el("path", el("title", text=words), d=" ".join(steps), cls="descent")
 
 
 def _box(ref: str, at: Point, wide: float) -> str:
     x, y = at
-    kind = kind_of(ref)
+    kind, (name, tail) = kind_of(ref), split(ref)
     return el(
         "g",
         el("title", text=ref),
         el("rect", x=x, y=y, width=wide, height=BOX_HEIGHT, rx=8, cls="node-box"),
-        el("rect", x=x, y=y + 8, width=4, height=BOX_HEIGHT - 16, rx=2, cls="node-edge"),
-        label((x + 14, y + 20), kind, "node-kind"),
-        label((x + 14, y + 38), short(ref), "node-key"),
+        el("rect", x=x, y=y + 9, width=4, height=BOX_HEIGHT - 18, rx=2, cls="node-edge"),
+        label((x + 13, y + 19), kind, "node-kind"),
+        label((x + 13, y + 38), name, "node-key"),
+        label((x + 13, y + 55), tail, "node-tail"),
         cls=f"node k-{kind}",
     )
 
 
-def short(ref: str) -> str:
-    """A reference's key, short enough for a box."""
+def split(ref: str) -> tuple[str, str]:
+    """A reference's key as two short lines: name and version, or the parts of an id."""
     key = key_of(ref)
+    name, at, version = key.partition("@")
+    if at:
+        return _short(name), _short(f"@{version}")
+    sha, plus, _ = key.partition("+")
+    if plus:
+        return sha[:12], "with changes"
     if kind_of(ref) in ("prediction", "run"):
-        return f"{key[:8]}…{key[-6:]}"
-    if kind_of(ref) == "commit":
-        sha, _, dirty = key.partition("+")
-        return sha[:12] + (" + changes" if dirty else "")
-    return key if len(key) <= _SHOWN else f"{key[: _SHOWN - 8]}…{key[-7:]}"
+        return key[:13], key[13:30] + "…"
+    return key[:12], _short(key[12:])
 
 
-def _arrow(places: Mapping[str, Point], edge: Edge, wide: float) -> str:
-    (x1, y1), (x2, y2) = places[edge.child], places[edge.parent]
-    start, end = (x1 + wide, y1 + BOX_HEIGHT / 2), (x2, y2 + BOX_HEIGHT / 2)
-    bend = max((end[0] - start[0]) * 0.5, 20.0)
-    curve = (
-        f"M{start[0]:.1f} {start[1]:.1f} C{start[0] + bend:.1f} {start[1]:.1f} "
-        f"{end[0] - bend:.1f} {end[1]:.1f} {end[0]:.1f} {end[1]:.1f}"
-    )
-    words = el("title", text=f"{edge.child} was made from {edge.parent} ({edge.role})")
-    return el("path", words, d=curve, cls="descent")
+def _short(text: str) -> str:
+    return text if len(text) <= _ROOM else text[: _ROOM - 1] + "…"

@@ -13,13 +13,18 @@ LEFT, RIGHT, ROW, TOP = 210.0, WIDTH - 190.0, 46.0, 34.0
 
 
 def areas(releases: Sequence[ReleaseView]) -> str:
-    """AUC on live traffic: a dot, its 95 % interval, and how many outcomes it rests on."""
+    """AUC on live traffic: a dot, its 95 % interval, and how many outcomes it rests on.
+
+    A ring shows what the release's run measured on the days it held out.
+    """
     shown = [(release, release.area) for release in releases if release.area]
     if not shown:
         return ""
     lows = [area.low if area.low is not None else area.value for _, area in shown]
     highs = [area.high if area.high is not None else area.value for _, area in shown]
-    across = Scale(min(0.5, *lows) - 0.005, max(0.75, *highs) + 0.005, LEFT, RIGHT)
+    held_out = [release.held_out for release, _ in shown if release.held_out is not None]
+    low, high = min(0.5, *lows, *held_out), max(0.75, *highs, *held_out)
+    across = Scale(low - 0.005, high + 0.005, LEFT, RIGHT)
     bottom = TOP + ROW * len(shown)
     parts = list(_columns(across, bottom))
     for row, (release, area) in enumerate(shown):
@@ -27,6 +32,10 @@ def areas(releases: Sequence[ReleaseView]) -> str:
         parts.append(_who(release, y))
         if area.low is not None and area.high is not None:
             parts.append(line((across(area.low), y), (across(area.high), y), f"bar {release.css}"))
+        if release.held_out is not None:
+            words = f"{release.letter}: {release.held_out:.4f} on held-out days, in training"
+            title, x = el("title", text=words), across(release.held_out)
+            parts.append(el("circle", title, cx=x, cy=y, r=6, cls=f"hollow {release.css}"))
         hover = el("title", text=f"{release.letter}: {area.value:.4f}, {area.n} outcomes")
         parts.append(
             el("circle", hover, cx=across(area.value), cy=y, r=7, cls=f"fill ring {release.css}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from triune.app.report.charts.scale import Scale, clock, number, ticks, time_ticks
@@ -10,75 +11,105 @@ from triune.app.report.charts.svg import WIDTH, Point, drawing, el, label, line
 from triune.app.report.model import Mark, MarkKind, ReleaseView
 from triune.app.report.traffic import Slice, Traffic
 
-LEFT, RIGHT = 56.0, WIDTH - 20.0
-TOP, BOTTOM = 86.0, 300.0
-ERRORS_TOP, ERRORS_BOTTOM = 336.0, 384.0
-HEIGHT = 420.0
-FLAG_HEIGHT, FLAG_ROWS = 22.0, 3
-_CHARACTER = 6.7
+LEFT, RIGHT = 56.0, WIDTH - 96.0
+BARS, ERRORS = 214.0, 48.0
+FLAG_HEIGHT, FLAG_GAP, MOST_ROWS = 23.0, 4.0, 4
+_CHARACTER = 8.2
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where things are: the bars, below them the errors."""
+
+    across: Scale
+    up: Scale
+    down: Scale
+
+    @property
+    def bottom(self) -> float:
+        return self.down.begin
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A mark with its place: the moment's ``x``, the label's left end, width and row."""
+
+    mark: Mark
+    x: float
+    left: float
+    wide: float
+    row: int
+
+    @property
+    def top(self) -> float:
+        return 4.0 + self.row * (FLAG_HEIGHT + FLAG_GAP)
 
 
 def draw(traffic: Traffic, marks: Sequence[Mark], releases: Mapping[str, ReleaseView]) -> str:
     """Stacked bars of good answers a second by release, bars of errors below, flags above."""
     across = Scale(0.0, traffic.width * len(traffic.slices), LEFT, RIGHT)
-    most = max(s.good / traffic.width for s in traffic.slices)
-    up = Scale(0.0, most * 1.08 or 1.0, BOTTOM, TOP)
-    worst = max((s.failed + s.lost) / traffic.width for s in traffic.slices)
-    down = Scale(0.0, max(worst, 1.0), ERRORS_BOTTOM, ERRORS_TOP)
+    flags = _placed(marks, traffic, across)
+    rows = max((flag.row for flag in flags), default=-1) + 1
+    top = 34.0 + rows * (FLAG_HEIGHT + FLAG_GAP)
+    most = max(s.good / s.width for s in traffic.slices) or 1.0
+    worst = max((s.failed + s.lost) / s.width for s in traffic.slices)
+    errors = top + BARS + 36
+    frame = Frame(
+        across,
+        Scale(0.0, most * 1.05, top + BARS, top),
+        Scale(0.0, max(worst, 1.0), errors + ERRORS, errors),
+    )
     return drawing(
-        HEIGHT,
-        *_grid(up, down, across, traffic),
-        *(bar for s in traffic.slices for bar in _bars(s, traffic.width, across, up, releases)),
-        *(_error_bar(s, traffic.width, across, down) for s in traffic.slices if s.failed + s.lost),
-        *_flags(marks, traffic, across),
+        frame.bottom + 32,
+        *_grid(frame, traffic),
+        *(bar for s in traffic.slices for bar in _bars(s, frame, releases)),
+        *(_error_bar(s, frame) for s in traffic.slices if s.failed + s.lost),
+        *(_flag(flag, frame) for flag in flags),
+        label((0, frame.up.end - 12), "good answers a second", "axis"),
+        label((0, frame.down.end - 12), "errors and lost requests a second", "axis"),
         title="Traffic and errors over time by release",
         words=_words(traffic, marks),
     )
 
 
-def _grid(up: Scale, down: Scale, across: Scale, traffic: Traffic) -> list[str]:
+def _grid(frame: Frame, traffic: Traffic) -> list[str]:
     parts = []
-    for tick in ticks(0.0, up.high, 4):
-        parts.append(line((LEFT, up(tick)), (RIGHT, up(tick)), "grid"))
-        parts.append(label((LEFT - 8, up(tick) + 4), number(tick), "tick", "end"))
-    parts.append(label((LEFT, TOP - 8), "good answers a second", "axis"))
-    parts.append(label((LEFT, ERRORS_TOP - 8), "errors and lost requests a second", "axis"))
-    for tick in (0.0, down.high):
-        parts.append(line((LEFT, down(tick)), (RIGHT, down(tick)), "grid"))
-        parts.append(label((LEFT - 8, down(tick) + 4), number(tick), "tick", "end"))
-    for tick in time_ticks(across.high):
-        parts.append(label((across(tick), ERRORS_BOTTOM + 20), clock(tick), "tick", "middle"))
+    rows = [(frame.up, tick) for tick in ticks(0.0, frame.up.high, 4)]
+    rows += [(frame.down, tick) for tick in (0.0, frame.down.high)]
+    for scale, tick in rows:
+        parts.append(line((LEFT, scale(tick)), (RIGHT, scale(tick)), "grid"))
+        parts.append(label((LEFT - 8, scale(tick) + 4), number(tick), "tick", "end"))
+    for tick in time_ticks(frame.across.high):
+        parts.append(label((frame.across(tick), frame.bottom + 20), clock(tick), "tick", "middle"))
     if not traffic.failed + traffic.lost:
-        middle = (ERRORS_TOP + ERRORS_BOTTOM) / 2 + 4
+        middle = (frame.down.begin + frame.down.end) / 2 + 4
         parts.append(label(((LEFT + RIGHT) / 2, middle), "none", "tick", "middle"))
     return parts
 
 
-def _bars(
-    cut: Slice,
-    width: float,
-    across: Scale,
-    up: Scale,
-    releases: Mapping[str, ReleaseView],
-) -> list[str]:
-    x, wide = across(cut.begin), across(cut.begin + width) - across(cut.begin)
+def _bars(cut: Slice, frame: Frame, releases: Mapping[str, ReleaseView]) -> list[str]:
     parts, below = [], 0.0
     for ref, view in releases.items():
         cell = cut.cells.get(ref)
         if cell is None or not cell.good:
             continue
-        above = below + cell.good / width
-        hover = f"{clock(cut.begin)}: {view.letter} answered {cell.good / width:.0f} a second"
-        parts.append(_bar((x, wide), (up(above), up(below)), f"fill {view.css}", hover))
+        above = below + cell.good / cut.width
+        hover = f"{clock(cut.begin)}: {view.letter} answered {cell.good / cut.width:.0f} a second"
+        place = (frame.up(above), frame.up(below))
+        parts.append(_bar(_across(cut, frame), place, f"fill {view.css}", hover))
         below = above
     return parts
 
 
-def _error_bar(cut: Slice, width: float, across: Scale, down: Scale) -> str:
-    x, wide = across(cut.begin), across(cut.begin + width) - across(cut.begin)
-    high = down((cut.failed + cut.lost) / width)
+def _error_bar(cut: Slice, frame: Frame) -> str:
     hover = f"{clock(cut.begin)}: {cut.failed} failed, {cut.lost} lost"
-    return _bar((x, wide), (high, ERRORS_BOTTOM), "fill bad", hover)
+    place = (frame.down((cut.failed + cut.lost) / cut.width), frame.bottom)
+    return _bar(_across(cut, frame), place, "fill bad", hover)
+
+
+def _across(cut: Slice, frame: Frame) -> Point:
+    x = frame.across(cut.begin)
+    return x, frame.across(cut.begin + cut.width) - x
 
 
 def _bar(across: Point, up: Point, cls: str, hover: str) -> str:
@@ -95,29 +126,37 @@ def _bar(across: Point, up: Point, cls: str, hover: str) -> str:
     )
 
 
-def _flags(marks: Sequence[Mark], traffic: Traffic, across: Scale) -> list[str]:
-    parts = []
-    rows = [-1e9] * FLAG_ROWS
+def _placed(marks: Sequence[Mark], traffic: Traffic, across: Scale) -> list[Flag]:
+    """Each mark in the first row where its label touches no other."""
+    flags: list[Flag] = []
+    ends = [-1e9] * MOST_ROWS
     for mark in sorted(marks, key=lambda mark: mark.at):
-        seconds = min(max(mark.at - traffic.origin, 0.0), across.high)
-        x, wide = across(seconds), len(mark.label) * _CHARACTER + 16
-        left = min(x, RIGHT - wide)
-        row = next((i for i, end in enumerate(rows) if left > end + 4), FLAG_ROWS - 1)
-        rows[row] = left + wide
-        y = 6.0 + row * (FLAG_HEIGHT + 3)
-        parts.append(_flag(mark, (x, y), left, wide))
-    return parts
+        x = across(min(max(mark.at - traffic.origin, 0.0), across.high))
+        wide = len(mark.label) * _CHARACTER + 18
+        left = min(x, WIDTH - wide)
+        row = next((i for i, end in enumerate(ends) if left > end + 4), MOST_ROWS - 1)
+        ends[row] = left + wide
+        flags.append(Flag(mark, x, left, wide, row))
+    return flags
 
 
-def _flag(mark: Mark, at: Point, left: float, wide: float) -> str:
-    x, y = at
-    bottom = ERRORS_BOTTOM if mark.kind is not MarkKind.REFUSED else TOP - 2
+def _flag(flag: Flag, frame: Frame) -> str:
+    refused = flag.mark.kind is MarkKind.REFUSED
+    bottom = frame.up.end if refused else frame.bottom
+    box = el(
+        "rect",
+        x=flag.left,
+        y=flag.top,
+        width=flag.wide,
+        height=FLAG_HEIGHT,
+        rx=4,
+        cls=f"flag {flag.mark.css}",
+    )
     return el(
         "g",
-        line((x, y + FLAG_HEIGHT), (x, bottom), f"mark {mark.kind.value}"),
-        el("rect", x=left, y=y, width=wide, height=FLAG_HEIGHT, rx=4, cls=f"flag {mark.css}"),
-        label((left + 8, y + 15), mark.label, "flag-text"),
-        cls="flag-group",
+        line((flag.x, flag.top + 4), (flag.x, bottom), f"mark {flag.mark.kind.value}"),
+        box,
+        label((flag.left + 9, flag.top + 16), flag.mark.label, "flag-text"),
     )
 
 
@@ -134,7 +173,7 @@ def runs_of(slices: Sequence[Slice], release: str) -> list[list[Slice]]:
     inside = [s for s in slices if release in s.cells]
     if not inside:
         return []
-    width = slices[1].begin - slices[0].begin if len(slices) > 1 else 1.0
+    width = slices[0].width
     stretches = [[inside[0]]]
     for before, after in pairwise(inside):
         if after.begin - before.begin > width * 1.5:
