@@ -42,7 +42,7 @@ def load(path: Path) -> OnnxSignature:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(
             "onnx-signature-invalid",
-            str(error),
+            f"the signature of the ONNX form cannot be read: {error}",
             context=str(path),
             hint="Register the model again; the ONNX form is made at registration.",
         ) from None

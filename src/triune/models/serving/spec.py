@@ -84,7 +84,7 @@ def load(path: Path) -> ServingSpec:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(
             "serving-spec-invalid",
-            str(error),
+            f"the spec is not one: {error}",
             context=str(path),
             hint="Compare it with docs/reference/serving.md.",
         ) from None

@@ -106,7 +106,7 @@ def _contract(spec: ServingSpec, primary: Model, fallback: Model | None) -> Cont
     if problems:
         raise Refused(
             "model-does-not-fit",
-            "; ".join(problems),
+            f"the endpoint cannot feed the model: {'; '.join(problems)}",
             context=spec.endpoint,
             hint="Declare the inputs under [[endpoints.<name>.inputs]] in triune.toml.",
         )
