@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from triune.core.errors import Refused
 from triune.ledger.frames import HEADER_BYTES, LONGEST_BODY, MARKER, frame, scan
 
-bodies = st.binary(min_size=1, max_size=60) | st.binary(max_size=20).map(lambda b: MARKER + b)
+plain = st.binary(max_size=60)
+nasty = plain.map(lambda b: MARKER + b) | plain.map(lambda b: b"x" + frame(b) + b"y")
+bodies = plain | nasty
 
 
 @given(st.lists(bodies, max_size=8))
@@ -33,17 +35,34 @@ def test_a_cut_anywhere_loses_only_the_frame_it_cuts(
     assert found.damages == ()
 
 
-@given(st.lists(bodies, min_size=2, max_size=5), st.data())
-def test_a_flipped_bit_in_the_middle_is_reported_and_the_rest_is_read(
+def _flip(whole: bytes, bit: int) -> bytes:
+    changed = bytearray(whole)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+@given(st.lists(bodies.filter(len), min_size=1, max_size=5), st.data())
+def test_a_flipped_bit_in_a_body_is_reported_and_the_rest_is_read(
     written: list[bytes], data: st.DataObject
 ) -> None:
-    whole = bytearray(b"".join(map(frame, written)))
+    victim = data.draw(st.integers(0, len(written) - 1))
+    start = sum(HEADER_BYTES + len(b) for b in written[:victim])
+    end = start + HEADER_BYTES + len(written[victim])
+    bit = data.draw(st.integers((start + HEADER_BYTES) * 8, end * 8 - 1))
+    found = scan(_flip(b"".join(map(frame, written)), bit))
+    assert [(damage.start, damage.end) for damage in found.damages] == [(start, end)]
+    assert found.bodies == written[:victim] + written[victim + 1 :]
+
+
+@given(st.lists(plain, min_size=2, max_size=5), st.data())
+def test_a_flipped_bit_in_a_header_is_reported_and_the_rest_is_read(
+    written: list[bytes], data: st.DataObject
+) -> None:
     victim = data.draw(st.integers(0, len(written) - 2))
     start = sum(HEADER_BYTES + len(b) for b in written[:victim])
     end = start + HEADER_BYTES + len(written[victim])
-    bit = data.draw(st.integers(start * 8, end * 8 - 1))
-    whole[bit // 8] ^= 1 << bit % 8
-    found = scan(bytes(whole))
+    bit = data.draw(st.integers(start * 8, (start + HEADER_BYTES) * 8 - 1))
+    found = scan(_flip(b"".join(map(frame, written)), bit))
     assert [(damage.start, damage.end) for damage in found.damages] == [(start, end)]
     assert found.bodies == written[:victim] + written[victim + 1 :]
 
@@ -62,7 +81,7 @@ def test_reading_in_pieces_finds_the_same(written: list[bytes], pieces: list[int
     at, seen = 0, 0
     for piece in [*pieces, len(whole)]:
         seen = min(len(whole), seen + piece)
-        part = scan(whole[at:seen], final=seen == len(whole))
+        part = scan(whole[at:seen])
         assert part.damages == ()
         found += part.bodies
         at += part.end
@@ -73,7 +92,7 @@ def test_no_more_than_asked_for() -> None:
     whole = frame(b"a") + frame(b"b") + frame(b"c")
     first = scan(whole, most=2)
     assert first.bodies == [b"a", b"b"]
-    assert scan(whole, first.end, most=2).bodies == [b"c"]
+    assert scan(whole[first.end :], most=2).bodies == [b"c"]
 
 
 def test_a_body_beyond_the_limit_is_refused() -> None:

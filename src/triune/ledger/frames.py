@@ -1,8 +1,8 @@
 """The journal's frames: how events lie in a segment, and how damage is told from a torn tail.
 
-A frame is ``marker (4 bytes) | length (u32) | crc32 (u32) | body``, little endian; the sum
-covers the length and the body. A process that is killed leaves at most one cut frame, at the
-very end. A frame that does not hold and has a good frame behind it is therefore *damage*.
+A frame is a header and a body. The header is ``marker (4 bytes) | length of the body (u32) |
+crc32 of the body (u32) | crc32 of the header so far (u32)``, little endian. A process that is
+killed leaves at most one *short* frame, at the very end. Whatever else does not hold is *damage*.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from triune.core.errors import Refused
 
 MARKER = b"\xa7EV1"
 LONGEST_BODY = 16 * 1024 * 1024
-_HEADER = struct.Struct("<4sII")
-HEADER_BYTES = _HEADER.size
-_LENGTH = struct.Struct("<I")
+_FIELDS = struct.Struct("<4sII")
+_SUM = struct.Struct("<I")
+HEADER_BYTES = _FIELDS.size + _SUM.size
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes ``start`` to ``end`` of a segment hold no frame, though good frames follow."""
+    """Bytes ``start`` to ``end`` of a segment held a frame and hold it no more."""
 
     start: int
     end: int
@@ -50,63 +50,56 @@ def frame(body: bytes) -> bytes:
             f"an event of {length} bytes does not fit a frame of {LONGEST_BODY}",
             hint="Store the bytes as an artifact and put their digest into the payload.",
         )
-    return _HEADER.pack(MARKER, length, _checksum(length, body)) + body
+    fields = _FIELDS.pack(MARKER, length, crc32(body))
+    return fields + _SUM.pack(crc32(fields)) + body
 
 
-def scan(data: bytes, start: int = 0, *, most: int | None = None, final: bool = True) -> Scan:
-    """Read frames from ``data[start:]``, at most ``most`` of them.
+def scan(data: bytes, *, most: int | None = None) -> Scan:
+    """Read frames from the start of ``data``, at most ``most`` of them.
 
-    With ``final=False`` more bytes may follow, so that a frame which is not whole is left for
-    the next call; with ``final=True`` it is a torn tail: ``end`` stops before it.
+    ``end`` stops before a frame that is not whole: where the segment ends it is a torn tail,
+    elsewhere it is read again with the bytes that follow.
     """
     bodies: list[bytes] = []
     damages: list[Damage] = []
-    at = start
+    at = 0
     while at < len(data) and (most is None or len(bodies) < most):
-        body = _body_at(data, at)
-        if body is not None:
-            bodies.append(body)
-            at += HEADER_BYTES + len(body)
+        header = _header_at(data, at)
+        if header is None:
+            following = _next_header(data, at + 1)
+            if following is None:
+                break
+            damages.append(Damage(at, following))
+            at = following
             continue
-        following = _next_good(data, at + 1)
-        if following is None:
+        length, checksum = header
+        end = at + HEADER_BYTES + length
+        if end > len(data):
             break
-        if not final and _may_be_cut(data, at):
-            break
-        damages.append(Damage(at, following))
-        at = following
+        body = data[at + HEADER_BYTES : end]
+        if crc32(body) == checksum:
+            bodies.append(body)
+        else:
+            damages.append(Damage(at, end))
+        at = end
     return Scan(bodies, tuple(damages), at)
 
 
-def _checksum(length: int, body: bytes | memoryview) -> int:
-    return crc32(body, crc32(_LENGTH.pack(length)))
-
-
-def _body_at(data: bytes, at: int) -> bytes | None:
-    begin = at + HEADER_BYTES
-    if begin > len(data):
+def _header_at(data: bytes, at: int) -> tuple[int, int] | None:
+    """Length and checksum of the body, when a header stands there that holds."""
+    if at + HEADER_BYTES > len(data):
         return None
-    marker, length, checksum = _HEADER.unpack_from(data, at)
-    if marker != MARKER or not 0 < length <= LONGEST_BODY or begin + length > len(data):
+    marker, length, checksum = _FIELDS.unpack_from(data, at)
+    (own,) = _SUM.unpack_from(data, at + _FIELDS.size)
+    if marker != MARKER or length > LONGEST_BODY:
         return None
-    body = data[begin : begin + length]
-    return body if _checksum(length, body) == checksum else None
+    return (length, checksum) if crc32(data[at : at + _FIELDS.size]) == own else None
 
 
-def _may_be_cut(data: bytes, at: int) -> bool:
-    """Whether the frame could be whole once the bytes behind ``data`` are read as well."""
-    if len(data) - at < HEADER_BYTES:
-        return True
-    marker, length, _ = _HEADER.unpack_from(data, at)
-    return bool(
-        marker == MARKER and length <= LONGEST_BODY and at + HEADER_BYTES + length > len(data)
-    )
-
-
-def _next_good(data: bytes, start: int) -> int | None:
+def _next_header(data: bytes, start: int) -> int | None:
     at = data.find(MARKER, start)
     while at >= 0:
-        if _body_at(data, at) is not None:
+        if _header_at(data, at) is not None:
             return at
         at = data.find(MARKER, at + 1)
     return None

@@ -70,14 +70,14 @@ class Segment:
         while True:
             data = os.pread(self.descriptor, min(piece, self.size - self.drained), self.drained)
             final = self.drained + len(data) >= self.size
-            found = frames.scan(data, most=most, final=final)
+            found = frames.scan(data, most=most)
             if found.bodies or final:
                 break
             piece *= 4
         for damage in found.damages:
-            self.damages.append(
-                frames.Damage(damage.start + self.drained, damage.end + self.drained)
-            )
+            place = frames.Damage(damage.start + self.drained, damage.end + self.drained)
+            if place not in self.damages:  # a batch the store did not take is read again
+                self.damages.append(place)
         torn = final and not found.bodies
         return found.bodies, self.size if torn else self.drained + found.end
 
