@@ -152,7 +152,7 @@ def fill_predictions(ledger: Ledger, count: int) -> str:
 
 
 def fill_graph(ledger: Ledger, edges: int) -> list[str]:
-    """Families of 1,000 artifacts, each made from 10 of its elders; returns the youngest of each."""
+    """Families of 1,000 artifacts, each made from 10 elders; returns the youngest of each."""
     chance = random.Random(1)
     youngest = []
     family = 0
