@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from triune.app.context import Context
+from triune.operations.services import processes
 from triune.operations.services.model import ProcessStatus
 
 
@@ -31,11 +32,15 @@ class ServiceLine:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A workspace as it is now."""
+    """A workspace as it is now.
+
+    ``leftovers`` counts processes that go on without a supervisor, after a crash of it.
+    """
 
     workspace: str
     profile: str
     running: bool
+    leftovers: int
     services: tuple[ServiceLine, ...]
     endpoints: tuple[EndpointLine, ...]
 
@@ -43,13 +48,15 @@ class Status:
 def status(ctx: Context) -> Status:
     """Services with their state, and endpoints with what serves them; well under a second."""
     supervisor = ctx.supervisor
-    processes = supervisor.status()
+    found = supervisor.status()
+    running = bool(found) or supervisor.running()
     addresses = ctx.addresses.public()
     return Status(
         workspace=ctx.workspace.name,
         profile=ctx.addresses.profile.value,
-        running=bool(processes) or supervisor.running(),
-        services=tuple(ServiceLine(p, addresses.get(p.name)) for p in processes),
+        running=running,
+        leftovers=0 if running else len(processes.marked(ctx.workspace.marker)),
+        services=tuple(ServiceLine(p, addresses.get(p.name)) for p in found),
         endpoints=tuple(_endpoints(ctx)),
     )
 

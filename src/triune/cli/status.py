@@ -33,6 +33,12 @@ def status(*, as_json: bool = JSON_OPTION) -> None:
 
 
 def _print_services(now: Status) -> None:
+    if now.leftovers:
+        typer.echo(
+            f"{now.workspace} ({now.profile}): the supervisor is gone; {now.leftovers} processes "
+            "run on without it. `triune up` replaces them, `triune down` ends them."
+        )
+        return
     if not now.running:
         typer.echo(f"{now.workspace} ({now.profile}): nothing runs. Start it with `triune up`.")
         return

@@ -57,6 +57,24 @@ def read(pid: int) -> Process | None:
     return Process(pid, int(fields[1]), int(fields[19]), int(fields[2]), name)
 
 
+def has_begun(pid: int) -> bool:
+    """Whether a child of the supervisor has become the program it is to run.
+
+    Until then it still has the supervisor's signal handlers, and a signal to it is lost.
+    """
+    process = read(pid)
+    if process is None:
+        return True
+    try:
+        return _arguments(pid) != _arguments(process.parent)
+    except OSError:
+        return True
+
+
+def _arguments(pid: int) -> bytes:
+    return (_PROC / str(pid) / "cmdline").read_bytes()
+
+
 def everyone() -> dict[int, Process]:
     """All processes that run now, by pid."""
     found = (read(int(entry.name)) for entry in _PROC.iterdir() if entry.name.isdigit())
@@ -85,19 +103,19 @@ def _with_ancestors(pid: int, table: dict[int, Process]) -> set[int]:
 
 
 def _carries(pid: int, marker: str) -> bool:
-    folder = _PROC / str(pid)
+    environment = _PROC / str(pid) / "environ"
     try:
-        return f"TRIUNE_MARKER={marker}".encode() in (folder / "environ").read_bytes().split(b"\0")
+        return f"TRIUNE_MARKER={marker}".encode() in environment.read_bytes().split(b"\0")
     except PermissionError:
-        return _names(folder / "cmdline", marker)
+        return _names(pid, marker)
     except OSError:
         return False
 
 
-def _names(arguments: Path, marker: str) -> bool:
+def _names(pid: int, marker: str) -> bool:
     """Processes of another user hide their environment; their data folder has the marker."""
     try:
-        return f"/triune/{marker}/".encode() in arguments.read_bytes()
+        return f"/triune/{marker}/".encode() in _arguments(pid)
     except OSError:
         return False
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+import threading
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from triune.operations.services.model import ProcessState
 _DEATHS_BEFORE_GIVING_UP = 3
 _TAIL_LINES = 15
 _STOP_SLACK = 10.0
+_BEGIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,10 @@ class Programs:
             self._control.start(spec.name)
         return begin
 
-    def await_ready(self, spec: ProcessSpec, *, since: int | None) -> None:
-        """Wait until it is ready; give up early when it keeps dying.
+    def await_ready(
+        self, spec: ProcessSpec, *, since: int | None, abandoned: threading.Event
+    ) -> None:
+        """Wait until it is ready; give up early when it keeps dying or the event is set.
 
         Raises
         ------
@@ -82,6 +86,8 @@ class Programs:
         endings: set[int] = set()
 
         def ready() -> bool:
+            if abandoned.is_set():
+                raise self._not_ready(spec, "the start was interrupted", since)
             info = self._control.info(spec.name)
             if info is None or _over(info, spec):
                 raise self._not_ready(spec, "it ended", since)
@@ -104,6 +110,17 @@ class Programs:
         with self._lock(name):
             self._stop_and_forget(name)
 
+    def ask_to_stop(self, name: str) -> None:
+        """Send the stop signal, once the process is far enough to receive it."""
+        info = self._control.info(name)
+        if info is None:
+            return
+        pid = info.pid
+        if pid:
+            with suppress(Unavailable):  # one that hangs before it begins is killed when late
+                wait_until(lambda: processes.has_begun(pid), timeout=_BEGIN_SECONDS, what=name)
+        self._control.stop(name)
+
     def await_stopped(self, name: str) -> None:
         """Wait until a process that was told to stop has stopped; it is killed when late."""
         record = self.record(name)
@@ -118,7 +135,7 @@ class Programs:
     def _stop_and_forget(self, name: str) -> None:
         info = self._control.info(name)
         if info is not None:
-            self._control.stop(name)
+            self.ask_to_stop(name)
             self.await_stopped(name)
             self._control.forget(name)
             if info.pid:

@@ -8,9 +8,10 @@ to know more about it than `daemon` and ``backends/`` do.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
@@ -116,10 +117,12 @@ class Supervisor:
         ``service-not-ready`` with the end of its log: a new process is removed again) and
         `Conflict` (``port-taken``).
         """
-        self._require_running()
+        self._ensure(spec, threading.Event())
+
+    def _ensure(self, spec: ProcessSpec, abandoned: threading.Event) -> None:
         started = self._programs.launch(spec)
         try:
-            self._programs.await_ready(spec, since=started)
+            self._programs.await_ready(spec, since=started, abandoned=abandoned)
         except Unavailable:
             if started is not None:
                 self._programs.remove(spec.name)
@@ -179,15 +182,6 @@ class Supervisor:
         self.workspace.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return locked(self.workspace.run_folder / "up.lock")
 
-    def _require_running(self) -> None:
-        if not self.running():
-            raise Unavailable(
-                "services-not-running",
-                "this workspace's services are not up",
-                context=str(self.workspace.root),
-                hint="Run `triune up`.",
-            )
-
     def _alive(self) -> frozenset[str]:
         try:
             infos = self._daemon.control.infos().values()
@@ -196,12 +190,18 @@ class Supervisor:
         return frozenset(info.name for info in infos if info.state.alive)
 
     def _start_together(self, services: Sequence[Service], on_progress: OnProgress) -> None:
+        abandoned = threading.Event()
         with ThreadPoolExecutor(max_workers=len(services)) as pool:
-            runs = [pool.submit(self._start, service, on_progress) for service in services]
+            try:
+                runs = [pool.submit(self._start, s, on_progress, abandoned) for s in services]
+                wait(runs)
+            except BaseException:  # Ctrl-C: the threads would else be waited for to their end
+                abandoned.set()
+                raise
         for run in runs:
             run.result()
 
-    def _start(self, service: Service, on_progress: OnProgress) -> None:
+    def _start(self, service: Service, on_progress: OnProgress, abandoned: threading.Event) -> None:
         begin = time.monotonic()
         name, fresh = service.name, not self._programs.current(service.spec)
 
@@ -213,7 +213,7 @@ class Supervisor:
                 tell(Phase.PREPARING)
                 service.prepare()
                 tell(Phase.STARTING)
-            self.ensure(service.spec)
+            self._ensure(service.spec, abandoned)
             service.settle()
         except TriuneError as error:
             tell(Phase.FAILED, error.message)
@@ -221,8 +221,7 @@ class Supervisor:
         tell(Phase.READY)
 
     def _stop_all(self, on_progress: OnProgress) -> list[str]:
-        control = self._daemon.control
-        names = [info.name for info in control.infos().values()]
+        names = list(self._daemon.control.infos())
         records = {name: self._programs.record(name) for name in names}
 
         def order(name: str) -> int:
@@ -233,7 +232,7 @@ class Supervisor:
             together = list(group)
             for name in together:
                 on_progress(Progress(name, Phase.STOPPING))
-                control.stop(name)
+                self._programs.ask_to_stop(name)
             for name in together:
                 self._programs.await_stopped(name)
                 on_progress(Progress(name, Phase.STOPPED))

@@ -39,6 +39,11 @@ specs = [web(workspace, f"s{n}", order=n) for n in range(5)]
 Supervisor(workspace).up(specs, lambda p: print(p.name, p.phase.value, flush=True))
 """
 
+_NEVER = """
+from triune.core.process import FileReady, ProcessSpec
+specs = [ProcessSpec("never", ("/bin/sleep", "600"), FileReady(Path("/no/such/file")))]
+"""
+
 
 def test_a_killed_service_is_started_again(workspace: Workspace, supervisor: Supervisor) -> None:
     supervisor.up([web(workspace)])
@@ -135,6 +140,24 @@ def test_up_killed_in_the_middle_is_finished_by_the_next(
     assert len(processes.marked(workspace.marker)) == 6
     supervisor.down()
     assert nothing_left(workspace)
+
+
+def test_up_interrupted_by_the_keyboard_ends_at_once(workspace: Workspace) -> None:
+    code = _UP.replace('specs = [web(workspace, f"s{n}", order=n) for n in range(5)]', _NEVER)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(workspace.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[4],
+    ) as up:
+        assert up.stdout is not None
+        for line in up.stdout:
+            if line.strip() == "never starting":
+                break
+        up.send_signal(signal.SIGINT)
+        assert up.wait(10) != 0
+    assert Supervisor(workspace).status() == ()
 
 
 def test_the_supervisor_outlives_the_command_and_its_terminal(workspace: Workspace) -> None:

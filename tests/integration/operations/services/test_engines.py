@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,3 +192,47 @@ def test_a_cluster_of_another_version_is_refused(make_workspace: MakeWorkspace) 
         services.up(Context(workspace))
     assert caught.value.reference == "postgres-version-differs"
     assert nothing_left(workspace) or Context(workspace).supervisor.status() == ()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands PostgreSQL to somebody else")
+def test_programs_out_of_nobodys_reach_are_copied_once(
+    make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triune.operations.services.engines import postgres
+
+    workspace = make_workspace(settings=only("postgres", profile="server"))
+    with tempfile.TemporaryDirectory(prefix="triune-system-") as name:
+        Path(name).chmod(0o755)
+        monkeypatch.setattr(postgres, "SYSTEM_FOLDER", Path(name))
+        monkeypatch.setattr(postgres, "reachable", lambda *_: False)
+        ctx = Context(workspace)
+        services.up(ctx)
+        _postgres(ctx.addresses)
+        program = Path(f"/proc/{pid_of(ctx.supervisor, 'postgres')}/exe").readlink()
+        assert program.is_relative_to(Path(name) / "engines")
+        assert program.stat().st_uid == 0
+        assert (Path(name) / workspace.marker / "postgres").stat().st_uid != 0
+        services.down(ctx)
+        copied = program.stat().st_ctime_ns
+        services.up(ctx)
+        assert program.stat().st_ctime_ns == copied
+        services.down(ctx)
+
+
+def test_reach_is_judged_by_every_folder_on_the_way() -> None:
+    from triune.operations.services.engines.unprivileged import Account, reachable
+
+    stranger = Account("stranger", uid=54_321, gid=54_321)
+    with tempfile.TemporaryDirectory() as name:
+        program = Path(name) / "a" / "program"
+        program.parent.mkdir()
+        program.touch(mode=0o755)
+        Path(name).chmod(0o755)
+        assert reachable(program, stranger)
+        program.parent.chmod(0o750)
+        assert not reachable(program, stranger)
+        assert reachable(program, Account("group", uid=54_321, gid=os.getgid()))
+        program.parent.chmod(0o755)
+        program.chmod(0o700)
+        assert not reachable(program, stranger)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -157,6 +158,18 @@ def test_one_that_never_gets_ready_is_given_up_in_time(
     with pytest.raises(Unavailable, match=r"within 0\.3 seconds"):
         supervisor.up([spec])
     assert len(processes.marked(workspace.marker)) == 1
+
+
+def test_a_stop_that_follows_the_start_at_once_is_not_lost(
+    workspace: Workspace, supervisor: Supervisor
+) -> None:
+    supervisor.up([])
+    never = FileReady(workspace.root / "never")
+    begin = time.monotonic()
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            supervisor.ensure(ProcessSpec("s", ("/bin/sleep", "60"), never, ready_seconds=0))
+    assert time.monotonic() - begin < 10  # one lost signal costs the ten seconds until SIGKILL
 
 
 def test_a_strangers_answer_does_not_pass_for_readiness(

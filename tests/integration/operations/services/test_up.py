@@ -56,6 +56,17 @@ def test_starts_and_stops_are_in_the_ledger_once(make_workspace: MakeWorkspace) 
     ]
 
 
+def test_status_speaks_of_what_runs_on_without_a_supervisor(
+    make_workspace: MakeWorkspace,
+) -> None:
+    workspace = make_workspace(settings=only("envoy"))
+    services.up(Context(workspace))
+    kill(supervisor_pid(workspace))
+    assert "1 processes run on without it" in _triune(workspace, "status").stdout
+    shown = json.loads(_triune(workspace, "status", "--json").stdout)
+    assert (shown["running"], shown["leftovers"]) == (False, 1)
+
+
 def test_a_ledger_that_cannot_be_written_keeps_nothing_running(
     make_workspace: MakeWorkspace,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import xmlrpc.client
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,16 @@ _STATES = {
 }
 
 
-class NotListening(Exception):
+class NotListening(Unavailable):
     """Nobody answers at the socket, or only to say goodbye: the supervisor does not run."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            "services-not-running",
+            "this workspace's services are not up",
+            context=str(path),
+            hint="Run `triune up`.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +78,30 @@ class _Transport(xmlrpc.client.Transport):
 class Control:
     """The calls we make; each on a connection of its own, so threads may share one `Control`.
 
-    Every call raises `NotListening` when no supervisor is there, and `Unavailable`
-    (``supervisor-silent``) when it does not answer in time.
+    Every call raises `NotListening` when no supervisor is there, and `Unavailable` when it
+    does not answer in time (``supervisor-silent``) or says no (``supervisor-refused``).
     """
 
     def __init__(self, path: Path, *, timeout: float) -> None:
         self._path, self._timeout = path, timeout
 
-    def _call(self, method: str, *arguments: Any) -> Any:
+    def _call(self, method: str, *arguments: Any, tolerate: Collection[int] = ()) -> Any:
+        """The answer, or None for a refusal whose code is tolerated."""
         transport = _Transport(self._path, self._timeout)
         proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
         try:
-            return getattr(proxy, method)(*arguments)
+            return getattr(proxy, f"supervisor.{method}")(*arguments)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == _SHUTTING_DOWN:
-                raise NotListening("it is shutting down") from fault
-            raise
+                raise NotListening(self._path) from fault
+            if fault.faultCode in tolerate:
+                return None
+            raise Unavailable(
+                "supervisor-refused",
+                f"the supervisor says: {fault.faultString}",
+                context=str(self._path),
+                hint="`triune logs supervisor` shows more.",
+            ) from fault
         except TimeoutError as error:
             raise Unavailable(
                 "supervisor-silent",
@@ -93,72 +110,52 @@ class Control:
                 hint="`triune down` clears it; then `triune up`.",
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            raise NotListening(str(error)) from error
+            raise NotListening(self._path) from error
         finally:
             transport.close()
 
     def identity(self) -> str:
         """The identifier the supervisor was started with."""
-        return str(self._call("supervisor.getIdentification"))
+        return str(self._call("getIdentification"))
 
     def pid(self) -> int:
         """The supervisor's own process id."""
-        return int(self._call("supervisor.getPID"))
+        return int(self._call("getPID"))
 
     def infos(self) -> dict[str, Info]:
         """Every process it knows."""
-        rows = self._call("supervisor.getAllProcessInfo")
-        return {row["name"]: _info(row) for row in rows}
+        return {row["name"]: _info(row) for row in self._call("getAllProcessInfo")}
 
     def info(self, name: str) -> Info | None:
         """One process; None when it is not known."""
-        try:
-            return _info(self._call("supervisor.getProcessInfo", name))
-        except xmlrpc.client.Fault as fault:
-            _tolerate(fault, _NO_SUCH_NAME)
-            return None
+        row = self._call("getProcessInfo", name, tolerate={_NO_SUCH_NAME})
+        return None if row is None else _info(row)
 
     def add(self, name: str) -> None:
         """Learn of a process whose file was just written."""
-        self._call("supervisor.reloadConfig")
-        try:
-            self._call("supervisor.addProcessGroup", name)
-        except xmlrpc.client.Fault as fault:
-            _tolerate(fault, _ALREADY_ADDED)
+        self._call("reloadConfig")
+        self._call("addProcessGroup", name, tolerate={_ALREADY_ADDED})
 
     def start(self, name: str) -> None:
         """Start it and return at once; whether it lives shows in `info`."""
-        try:
-            self._call("supervisor.startProcess", name, False)
-        except xmlrpc.client.Fault as fault:
-            _tolerate(fault, _ALREADY_STARTED, *_SPAWN_ERRORS)
+        self._call("startProcess", name, False, tolerate={_ALREADY_STARTED, *_SPAWN_ERRORS})
 
     def stop(self, name: str) -> None:
         """Ask it to stop and return at once."""
-        try:
-            self._call("supervisor.stopProcess", name, False)
-        except xmlrpc.client.Fault as fault:
-            _tolerate(fault, _NOT_RUNNING, _NO_SUCH_NAME)
+        self._call("stopProcess", name, False, tolerate={_NOT_RUNNING, _NO_SUCH_NAME})
 
     def forget(self, name: str) -> None:
         """Unlearn a stopped process."""
-        try:
-            self._call("supervisor.removeProcessGroup", name)
-        except xmlrpc.client.Fault as fault:
-            _tolerate(fault, _NO_SUCH_NAME)
+        self._call("removeProcessGroup", name, tolerate={_NO_SUCH_NAME})
 
     def signal(self, name: str, signal: str) -> bool:
         """Send a signal; False when the process is not known or not running."""
-        try:
-            self._call("supervisor.signalProcess", name, signal)
-        except xmlrpc.client.Fault as fault:
-            _tolerate(fault, _NOT_RUNNING, _NO_SUCH_NAME)
-            return False
-        return True
+        sent = self._call("signalProcess", name, signal, tolerate={_NOT_RUNNING, _NO_SUCH_NAME})
+        return sent is not None
 
     def shutdown(self) -> None:
         """Stop everything and exit."""
-        self._call("supervisor.shutdown")
+        self._call("shutdown")
 
 
 def _info(row: dict[str, Any]) -> Info:
@@ -169,8 +166,3 @@ def _info(row: dict[str, Any]) -> Info:
         started=row["start"],
         stopped=row["stop"],
     )
-
-
-def _tolerate(fault: xmlrpc.client.Fault, *codes: int) -> None:
-    if fault.faultCode not in codes:
-        raise Unavailable("supervisor-refused", f"the supervisor says: {fault.faultString}")
