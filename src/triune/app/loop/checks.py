@@ -98,5 +98,5 @@ def _reproduced(reproduce: Mapping[str, Any]) -> Check:
     return Check(
         "Run B done again is identical",
         reproduce["verdict"] == "identical",
-        f"{reproduce['verdict']}: " + "; ".join(reproduce["findings"] or reproduce["compared"]),
+        f"{reproduce['verdict']}: {reproduce['words']}",
     )

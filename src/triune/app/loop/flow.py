@@ -139,7 +139,10 @@ def _conclude(play: Play, show: Show, seconds: float) -> LoopResult:
 
 
 def _report(play: Play, made: Iterable[Check]) -> Path:
-    return play.context.workspace.root / REPORT
+    from triune.app import report
+
+    facts = report.from_state(play.state, made)
+    return report.build(play.context, facts, play.context.workspace.root / REPORT)
 
 
 def _tell(play: Play, kind: str, payload: dict[str, Any]) -> None:

@@ -211,14 +211,9 @@ def reproduce(play: Play) -> Facts:
         play.fact(Step.TRAIN, "better")["run"],
         on_step=play.note,
     )
-    compared = ", ".join(result.compared)
-    play.note(f"verdict: {result.verdict.value}; compared: {compared}")
-    return {
-        "verdict": result.verdict.value,
-        "compared": list(result.compared),
-        "findings": [str(finding) for finding in result.findings],
-        "environment": [str(difference) for difference in result.environment],
-    }
+    words = "; ".join([str(finding) for finding in result.findings] or result.compared)
+    play.note(f"verdict: {result.verdict.value}; {words}")
+    return {"verdict": result.verdict.value, "words": words}
 
 
 STEPS: dict[Step, Callable[[Play], Facts]] = {

@@ -20,7 +20,7 @@ def facts() -> dict[str, dict[str, Any]]:
         "refuse": {"refused": "AUC 0.3", "live": "b"},
         "fail": {"live": "b", "why": {"since": SINCE, "seconds": 0.4}},
         "lineage": {"served": 3, "good": 3, "gaps": [], "ancestors": ["model:m@1"]},
-        "reproduce": {"verdict": "identical", "findings": [], "compared": ["3 metrics"]},
+        "reproduce": {"verdict": "identical", "words": "3 metrics"},
     }
 
 
@@ -58,7 +58,7 @@ def test_a_good_loop_passes_every_check() -> None:
         ({"fail": {"why": {"since": SINCE, "seconds": 2.5}}}, "2 s"),
         ({"lineage": {"gaps": ["run:x: no commit"]}}, "traces back"),
         ({"lineage": {"ancestors": []}}, "traces back"),
-        ({"reproduce": {"verdict": "different", "findings": ["auc"]}}, "identical"),
+        ({"reproduce": {"verdict": "different", "words": "auc"}}, "identical"),
     ],
 )
 def test_each_shortfall_fails_its_own_check(changed: dict[str, Any], word: str) -> None:
