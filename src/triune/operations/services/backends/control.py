@@ -35,14 +35,6 @@ _STATES = {
 class NotListening(Unavailable):
     """Nobody answers at the socket, or only to say goodbye: the supervisor does not run."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            "services-not-running",
-            "this workspace's services are not up",
-            context=str(path),
-            hint="Run `triune up`.",
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Info:
@@ -93,7 +85,7 @@ class Control:
             return getattr(proxy, f"supervisor.{method}")(*arguments)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == _SHUTTING_DOWN:
-                raise NotListening(self._path) from fault
+                raise _not_listening(self._path) from fault
             if fault.faultCode in tolerate:
                 return None
             raise Unavailable(
@@ -110,7 +102,7 @@ class Control:
                 hint="`triune down` clears it; then `triune up`.",
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            raise NotListening(self._path) from error
+            raise _not_listening(self._path) from error
         finally:
             transport.close()
 
@@ -156,6 +148,15 @@ class Control:
     def shutdown(self) -> None:
         """Stop everything and exit."""
         self._call("shutdown")
+
+
+def _not_listening(path: Path) -> NotListening:
+    return NotListening(
+        "services-not-running",
+        "this workspace's services are not up",
+        context=str(path),
+        hint="Run `triune up`.",
+    )
 
 
 def _info(row: dict[str, Any]) -> Info:

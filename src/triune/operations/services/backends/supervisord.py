@@ -62,7 +62,11 @@ def program(spec: ProcessSpec, marker: str, *, root: bool) -> str:
     without giving up; one that dies later is started again at once.
     """
     if not _NAME.fullmatch(spec.name):
-        raise Refused("process-name-invalid", f"{spec.name!r} cannot name a process")
+        raise Refused(
+            "process-name-invalid",
+            f"{spec.name!r} cannot name a process",
+            hint="Use letters, digits, '.', '-' and '_', 100 at most, a letter or digit first.",
+        )
     lines = {
         "command": command(spec, marker),
         "autostart": "false",
