@@ -78,7 +78,7 @@ def load(folder: Path) -> PyfuncModel:
     except Exception as error:  # loading runs the model's own code
         raise Refused(
             "model-not-loadable",
-            f"{type(error).__name__}: {error}",
+            f"its own library cannot load it: {type(error).__name__}: {error}",
             context=str(folder),
             hint="Install the packages it was trained with, or train it again.",
         ) from error

@@ -73,7 +73,7 @@ def load(folder: Path) -> SklearnModel:
     except Exception as error:  # unpickling may raise anything
         raise Refused(
             "model-not-loadable",
-            f"{type(error).__name__}: {error}",
+            f"its own library cannot load it: {type(error).__name__}: {error}",
             context=str(folder),
             hint="Install the packages it was trained with, or train it again.",
         ) from error

@@ -1,0 +1,1 @@
+"""What `bench/serving.py` measures: the models, the servers, the load."""
