@@ -23,6 +23,10 @@ from triune.models.serving.tensors import TensorSpec
 
 EXAMPLE_FILE = "example.json"
 ARM_ORDER = 200
+PENDING_BESIDE_FALLBACK = 64
+"""Requests that may wait for a slow model: a fallback answers the others at once."""
+PENDING_ALONE = 1024
+"""The same where waiting is all there is."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class ServingArms:
             deadline_ms=serving.deadline_ms,
             max_body_bytes=serving.max_body_bytes,
             max_rows=serving.max_rows,
+            max_pending=PENDING_BESIDE_FALLBACK if serving.fallback else PENDING_ALONE,
         )
 
     def _file(self, pin: Pin) -> ModelFile:

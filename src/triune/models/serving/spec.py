@@ -49,9 +49,8 @@ class ServingSpec:
     """The longest wait for the primary; None runs it to the end."""
     max_body_bytes: int = 4 * 1024 * 1024
     max_rows: int = 10_000
-    max_pending: int | None = None
-    """The most requests that may wait for a model run on the worker thread; None is 64 where a
-    fallback answers instead, 1,024 where waiting is all there is."""
+    max_pending: int = 1024
+    """The most requests that may wait for a model run on the worker thread."""
     drain_seconds: float = 8.0
     """The longest wait for requests in flight when stopping."""
     scratch: Path | None = None

@@ -73,7 +73,7 @@ def build(spec: ServingSpec, snapshots: Snapshots, board: Board) -> Application:
         Bound(fallback, contract) if fallback is not None else None,
         deadline_ms=spec.deadline_ms,
         inline=seconds <= loading.INLINE_SECONDS,
-        max_pending=spec.max_pending or (64 if fallback is not None else 1024),
+        max_pending=spec.max_pending,
     )
     if engine.fallback is not None:
         loading.warm(engine.fallback, contract)
