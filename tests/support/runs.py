@@ -63,6 +63,7 @@ class MemoryTracker:
     versions: dict[tuple[str, int], str] = field(default_factory=dict)
     aliases: dict[tuple[str, str], int] = field(default_factory=dict)
     fail_after: int | None = None
+    identity: str = "memory"
 
     def _count(self) -> None:
         if self.fail_after is None:

@@ -18,6 +18,7 @@ from triune.models.tracking.sync import OnShipping, Shipper
 
 LOOK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
+SERVER_SECONDS = 120.0
 REST_SHARE = 5.0
 """A round is followed by a rest this many times as long, so that shipping a run with very many
 values leaves the machine to the training."""
@@ -58,6 +59,7 @@ def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> 
     """Ship what is new, again and again, until told to stop."""
     ship = shipper(context)
     ready()
+    _await_server(context, stop)
     pause = LOOK_SECONDS
     while not stop.wait(pause):
         begin = time.monotonic()
@@ -72,6 +74,25 @@ def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> 
         pause = max(
             LOOK_SECONDS, min(LONGEST_PAUSE_SECONDS, (time.monotonic() - begin) * REST_SHARE)
         )
+
+
+def _await_server(context: Context, stop: threading.Event) -> None:
+    """Let MLflow's own server, where there is one, make the tables of a new database: two that
+    make them at once disturb each other. A server that does not come is not waited for."""
+    page = context.addresses.mlflow_ui
+    table = context.workspace.config.services.get("mlflow")
+    if page is None or (table is not None and not table.enabled):
+        return
+    import httpx
+
+    deadline = time.monotonic() + SERVER_SECONDS
+    while time.monotonic() < deadline and not stop.wait(LOOK_SECONDS):
+        try:
+            if httpx.get(f"{page}/health").is_success:
+                return
+        except httpx.HTTPError:
+            continue
+    tell("MLflow's server does not answer; going on without it")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -190,3 +191,53 @@ def test_a_run_whose_folder_was_removed_is_no_obstacle(
     shutil.rmtree(run.folder)
     assert Shipper(workspace, catalog, MemoryTracker()).ship_all() == 0
     assert catalog.search() == []
+
+
+def test_another_tracker_is_given_everything_again(
+    workspace: Workspace, catalog: RunCatalog, ledger: Ledger
+) -> None:
+    Registry(workspace, ledger).register(run_with_model(workspace))
+    here, there = MemoryTracker(), MemoryTracker(identity="elsewhere")
+    Shipper(workspace, catalog, here).ship_all()
+    assert Shipper(workspace, catalog, there).ship_all() == 1
+    assert [run.params for run in there.runs.values()] == [{"depth": "3"}]
+    assert there.versions == here.versions
+    assert Shipper(workspace, catalog, there).ship_all() == 0
+
+
+class Forgetful(MemoryTracker):
+    """Loses its runs, or will not take more of one."""
+
+    def log(self, tracked: str, **what: Any) -> None:
+        if tracked not in self.runs:
+            raise NotFound("mlflow-run-gone", "no such run")
+        if self.runs[tracked].record.name == "unwanted":
+            raise Refused("mlflow-refused", "it was deleted")
+        super().log(tracked, **what)
+
+
+def test_a_run_the_tracker_lost_is_sent_again(workspace: Workspace, catalog: RunCatalog) -> None:
+    tracker = Forgetful()
+    shipper = Shipper(workspace, catalog, tracker)
+    with start("lost", workspace=workspace) as run:
+        run.log(step=0, a=0.0)
+        shipper.ship_all()
+        tracker.runs.clear()
+        run.log(step=1, a=1.0)
+    shipper.ship_all()
+    (sent,) = tracker.runs.values()
+    assert list(sent.points.values()) == [0.0, 1.0]
+
+
+def test_a_run_the_tracker_refuses_keeps_no_other_from_it(
+    workspace: Workspace, catalog: RunCatalog
+) -> None:
+    tracker = Forgetful()
+    shipper = Shipper(workspace, catalog, tracker)
+    for name in ("unwanted", "wanted"):
+        with start(name, workspace=workspace) as run:
+            run.log(a=1.0)
+    shipper.ship_all()
+    done = {run.record.name: run.status for run in tracker.runs.values()}
+    assert done == {"unwanted": RunStatus.RUNNING, "wanted": RunStatus.FINISHED}
+    assert not shipper.has_news()

@@ -52,9 +52,9 @@ class RunFolders:
     def shipped(self, identifier: str) -> Path:
         return self.folder(identifier) / "shipped.json"
 
-    def mark(self, identifier: str) -> None:
-        """Note a new run as having everything still to be told."""
-        for mark in Mark:
+    def mark(self, identifier: str, *marks: Mark) -> None:
+        """Note what is still to be done for a run; by default everything."""
+        for mark in marks or Mark:
             folder = self._marks(mark)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / identifier).touch()

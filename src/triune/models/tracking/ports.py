@@ -22,7 +22,17 @@ class Point:
 
 class Tracker(Protocol):
     """Keeps runs for people to look at. Every call may be repeated with the same arguments
-    and then changes nothing; each raises `Unavailable` (``mlflow-unreachable``)."""
+    and then changes nothing.
+
+    Each raises `Unavailable` (``mlflow-unreachable``), `NotFound` (``mlflow-run-gone``) for a
+    run that it had and has no more, and `Refused` (``mlflow-refused``) for what it will not
+    take, now or later.
+    """
+
+    @property
+    def identity(self) -> str:
+        """A word for the place where runs are kept; another place has another."""
+        ...
 
     def find(self, identifier: str) -> str | None:
         """The tracker's own id of our run, if it has the run already."""

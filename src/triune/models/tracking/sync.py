@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from triune.core.errors import NotFound, Refused
 from triune.core.files import locked, read_json, write_json
 from triune.core.ids import digest_file, digest_tree, key_of
 from triune.core.workspace import Workspace
@@ -33,11 +34,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """How far a run has come: the tracker's id, the journal's offset, and whether all is there."""
+    """How far a run has come: the tracker's id, the journal's offset, whether all is there,
+    and which tracker that is said of."""
 
     mlflow_id: str | None = None
     offset: int = 0
     complete: bool = False
+    tracker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class Shipper:
         self._ledger = catalog.ledger
         self._tracker = tracker
         self._folders = RunFolders(workspace)
+        self._refused: set[str] = set()
 
     def has_news(self) -> bool:
         """Whether a journal has grown, a run's process died or a model changed; cheap."""
@@ -112,6 +116,7 @@ class Shipper:
         Unavailable: (``mlflow-unreachable``) the rest is shipped the next time.
         """
         with locked(self._workspace.state / "runs" / "shipping.lock"):
+            self._begin_anew_elsewhere()
             self._catalog.catch_up()
             waiting = {
                 i: size for i in self._folders.marked(Mark.UNSHIPPED) if (size := self._waiting(i))
@@ -119,16 +124,41 @@ class Shipper:
             total, done = sum(waiting.values()), 0
             for identifier, size in waiting.items():
                 before = done
-                for sent in self._ship(identifier):
+                for sent in self._ship_or_leave(identifier):
                     on_progress(Shipping(identifier, before + min(sent, size), total))
                 done = before + size
             self._mirror_models()
             return len(waiting)
 
+    def _begin_anew_elsewhere(self) -> None:
+        """With another tracker than the last time, every run is to be shipped."""
+        note = self._workspace.state / "runs" / "tracker.json"
+        last = read_json(note)
+        if last == self._tracker.identity:
+            return
+        if last is not None:
+            for identifier in self._folders.ids():
+                self._folders.mark(identifier, Mark.UNSHIPPED)
+        write_json(note, self._tracker.identity)
+
+    def _ship_or_leave(self, identifier: str) -> Iterator[int]:
+        """`_ship`; a run the tracker lost is sent again, one that it refuses is left alone."""
+        try:
+            yield from self._ship(identifier)
+        except NotFound as lost:
+            _log.warning("run %s: %s", identifier, lost.message)
+            self._note(identifier, Shipped())
+            yield from self._ship(identifier)
+        except Refused as refusal:
+            _log.warning("run %s: %s", identifier, refusal.message)
+            self._refused.add(identifier)
+
     def _waiting(self, identifier: str) -> int:
         """Bytes of the journal not shipped yet, or 1 when only the end is to be told; a run
         that has gone altogether has none."""
         path = self._folders.journal(identifier)
+        if identifier in self._refused:
+            return 0
         if not path.is_file():
             self._folders.unmark(identifier, Mark.UNSHIPPED)
             return 0
@@ -137,10 +167,12 @@ class Shipper:
 
     def _shipped(self, identifier: str) -> Shipped:
         known = read_json(self._folders.shipped(identifier))
-        return Shipped(**known) if known else Shipped()
+        here = known is not None and known.get("tracker") == self._tracker.identity
+        return Shipped(**known) if here else Shipped()
 
     def _note(self, identifier: str, shipped: Shipped) -> None:
-        write_json(self._folders.shipped(identifier), asdict(shipped))
+        known = asdict(replace(shipped, tracker=self._tracker.identity))
+        write_json(self._folders.shipped(identifier), known)
 
     def _ship(self, identifier: str) -> Iterator[int]:
         """Ship one run as far as its journal goes; yields bytes shipped so far."""
@@ -183,7 +215,7 @@ class Shipper:
 
     def _tell_complete(self, identifier: str, tracked: str) -> None:
         told = told_once(
-            self._folders.folder(identifier) / "shipped-event.json",
+            self._folders.folder(identifier) / f"shipped-{self._tracker.identity}.json",
             "run.shipped",
             f"run:{identifier}",
             workspace=self._workspace.name,
@@ -192,8 +224,12 @@ class Shipper:
         self._ledger.record([told])
         self._catalog.index(self._catalog.get(identifier))
 
+    @property
+    def _reader(self) -> str:
+        return f"{READER}:{self._tracker.identity}"
+
     def _model_events(self) -> Iterator[tuple[int, Event]]:
-        after = int(self._ledger.position(READER) or 0)
+        after = int(self._ledger.position(self._reader) or 0)
         for stored in self._ledger.select(Query(kind="model.*", after=after)):
             yield stored.sequence, stored.event
 
@@ -206,13 +242,13 @@ class Shipper:
             elif told.kind == "model.aliased":
                 alias, number = str(facts["alias"]), int(facts["version"])
                 self._tracker.mirror_alias(str(facts["name"]), alias, number)
-            self._ledger.record([], position=Position(READER, str(sequence)))
+            self._ledger.record([], position=Position(self._reader, str(sequence)))
 
     def _mirror_version(self, facts: Mapping[str, Any]) -> None:
         name, number = str(facts["name"]), int(facts["version"])
         run = key_of(str(facts["run"]))
         if not self._shipped(run).complete and self._folders.journal(run).is_file():
-            for _ in self._ship(run):
+            for _ in self._ship_or_leave(run):
                 pass
         tracked = self._shipped(run).mlflow_id
         if tracked is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from triune.core.errors import Unavailable
+from triune.core.errors import NotFound, Refused, TriuneError, Unavailable
 from triune.core.ids import key_of
 from triune.models.tracking.model import RunRecord, RunStatus
 from triune.models.tracking.ports import Point
@@ -34,6 +35,8 @@ _SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+_GONE = {"RESOURCE_DOES_NOT_EXIST"}
+_REFUSED = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "BAD_REQUEST", "PERMISSION_DENIED"}
 _log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 
@@ -56,6 +59,12 @@ class MlflowTracker:
         self._artifact_root = artifact_root
         self._name = experiment
         self._credentials = dict(credentials or {})
+
+    @property
+    def identity(self) -> str:
+        parts = urlsplit(self._uri)
+        place = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
+        return hashlib.sha256(place.encode()).hexdigest()[:12]
 
     def find(self, identifier: str) -> str | None:
         with self._translated():
@@ -164,16 +173,37 @@ class MlflowTracker:
         except Exception as error:
             if not type(error).__module__.startswith(_FOREIGN):
                 raise
+            code = getattr(error, "error_code", "")
+            if code in _GONE | _REFUSED:
+                raise _answer(error, code) from error
             self.__dict__.pop("_client", None)
             self.__dict__.pop("_experiment", None)
-            first = str(error).strip().splitlines()[0][:300]
             raise Unavailable(
                 "mlflow-unreachable",
-                f"MLflow did not take it: {type(error).__name__}: {first}",
+                f"MLflow did not take it: {_first_line(error)}",
                 context=urlsplit(self._uri).scheme,
                 hint="Start its database with `triune up`; what is not there yet stays in the "
                 "runs' journals and is sent later.",
             ) from error
+
+
+def _answer(error: Exception, code: str) -> TriuneError:
+    if code in _GONE:
+        return NotFound(
+            "mlflow-run-gone",
+            f"MLflow has the run no more: {_first_line(error)}",
+            hint="It is sent again from its journal.",
+        )
+    return Refused(
+        "mlflow-refused",
+        f"MLflow will not take it: {_first_line(error)}",
+        hint="If the run was deleted in MLflow, restore it there or leave it.",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}"
 
 
 _FOREIGN = ("mlflow", "sqlalchemy", "psycopg", "sqlite3", "boto", "alembic", "urllib3")
