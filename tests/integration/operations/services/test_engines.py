@@ -224,7 +224,7 @@ def test_reach_is_judged_by_every_folder_on_the_way() -> None:
     from triune.operations.services.engines.unprivileged import Account, reachable
 
     stranger = Account("stranger", uid=54_321, gid=54_321)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
         program = Path(name) / "a" / "program"
         program.parent.mkdir()
         program.touch(mode=0o755)
