@@ -24,6 +24,7 @@ def judge(state: LoopState, records: Iterable[Record], coverage: Coverage) -> tu
         _rolled_back(facts[Step.FAIL.value], facts[Step.SWITCH.value]),
         _traced(facts[Step.LINEAGE.value]),
         _covered(coverage),
+        _in_mlflow(facts[Step.REPRODUCE.value], facts[Step.TRAIN.value]),
         _reproduced(facts[Step.REPRODUCE.value]),
     )
 
@@ -91,6 +92,14 @@ def _covered(coverage: Coverage) -> Check:
         "Lineage coverage is 100 %",
         coverage.total > 0 and coverage.complete == coverage.total,
         f"{coverage.complete} of {coverage.total} artifacts",
+    )
+
+
+def _in_mlflow(reproduce: Mapping[str, Any], trained: Mapping[str, Any]) -> Check:
+    return Check(
+        "Every run is in MLflow, with all it logged",
+        reproduce["shipped"] == len(trained) > 0,
+        f"{reproduce['shipped']} of {len(trained)} runs",
     )
 
 

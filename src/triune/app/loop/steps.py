@@ -211,9 +211,10 @@ def reproduce(play: Play) -> Facts:
         play.fact(Step.TRAIN, "better")["run"],
         on_step=play.note,
     )
+    shipped = _await_mlflow(play)
     words = "; ".join([str(finding) for finding in result.findings] or result.compared)
     play.note(f"verdict: {result.verdict.value}; {words}")
-    return {"verdict": result.verdict.value, "words": words}
+    return {"verdict": result.verdict.value, "words": words, "shipped": shipped}
 
 
 STEPS: dict[Step, Callable[[Play], Facts]] = {
@@ -250,6 +251,23 @@ def _start(play: Play, release: str) -> Facts:
         "smoke": [{"test": r.name, "seconds": round(r.seconds, 3)} for r in done.smoke],
         "seconds": round(done.seconds, 3),
     }
+
+
+def _await_mlflow(play: Play) -> int:
+    """How many of the loop's runs are in MLflow with all they logged."""
+    wanted = {f"run:{facts['run']}" for facts in play.state.facts[Step.TRAIN.value].values()}
+
+    def shipped() -> int:
+        told = play.context.ledger.select(Query(kind="run.shipped"))
+        return len(wanted & {stored.event.subject for stored in told})
+
+    wait_until(
+        lambda: shipped() == len(wanted),
+        timeout=CATCH_UP_SECONDS,
+        what="every run arrives in MLflow",
+        hint="`triune logs tracker` shows what keeps it.",
+    )
+    return shipped()
 
 
 def _live(play: Play) -> str:

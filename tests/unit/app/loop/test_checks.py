@@ -16,11 +16,12 @@ SINCE = 1_000.0
 
 def facts() -> dict[str, dict[str, Any]]:
     return {
+        "train": {"first": {"run": "1"}, "better": {"run": "2"}},
         "switch": {"release": "b"},
         "refuse": {"refused": "AUC 0.3", "live": "b"},
         "fail": {"live": "b", "why": {"since": SINCE, "seconds": 0.4}},
         "lineage": {"served": 3, "good": 3, "gaps": [], "ancestors": ["model:m@1"]},
-        "reproduce": {"verdict": "identical", "words": "3 metrics"},
+        "reproduce": {"verdict": "identical", "words": "3 metrics", "shipped": 2},
     }
 
 
@@ -44,7 +45,7 @@ def judged(
 
 def test_a_good_loop_passes_every_check() -> None:
     assert all(check.ok for check in judged().values())
-    assert len(judged()) == 7
+    assert len(judged()) == 8
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,7 @@ def test_a_good_loop_passes_every_check() -> None:
         ({"fail": {"why": {"since": SINCE, "seconds": 2.5}}}, "2 s"),
         ({"lineage": {"gaps": ["run:x: no commit"]}}, "traces back"),
         ({"lineage": {"ancestors": []}}, "traces back"),
+        ({"reproduce": {"shipped": 1}}, "MLflow"),
         ({"reproduce": {"verdict": "different", "words": "auc"}}, "identical"),
     ],
 )
