@@ -136,7 +136,9 @@ def test_secrets_of_an_object_store_are_the_owners_only_and_leave_with_it(tmp_pa
     local = tmp_path / ".dvc" / "config.local"
     DvcStore(tmp_path, tmp_path / ".triune" / "dvc", s3).add(tmp_path / "x.txt")
     assert "hidden-word" in local.read_text()
-    assert """['remote "triune"']""" in local.read_text()
+    command = [sys.executable, "-m", "dvc", "remote", "list"]
+    listed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert listed.stdout.split()[:2] == ["triune", "s3://dvc/shop"]
     assert local.stat().st_mode & 0o777 == 0o600
     assert "hidden-word" not in (tmp_path / ".dvc" / "config").read_text()
     assert "hidden-word" not in repr(s3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +16,16 @@ from aiohttp import web
 
 @dataclass
 class Endpoint:
-    """What the server saw, and how it behaves; change the attributes while it runs."""
+    """What the server saw, and how it behaves.
+
+    ``plan`` gives status and whether to drop the connection for the n-th request, from 1.
+    """
 
     release: str = "release:shop@aaaaaaaaaaaa"
     status: int = 200
     delay: float = 0.0
     drop: bool = False
+    plan: Callable[[int], tuple[int, bool]] | None = None
     url: str = ""
     units: list[str] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -30,17 +34,18 @@ class Endpoint:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.units.append(request.headers.get("x-triune-unit", ""))
         self.bodies.append(json.loads(await request.read()))
+        status, drop = self.plan(len(self.bodies)) if self.plan else (self.status, self.drop)
         if self.delay:
             await asyncio.sleep(self.delay)
-        if self.drop:
+        if drop:
             assert request.transport is not None
             request.transport.close()
             return web.Response()
         prediction = str(uuid4())
         self.predictions.append(prediction)
         headers = {"x-triune-prediction": prediction, "x-triune-release": self.release}
-        if self.status != 200:
-            return web.json_response({"error": "broken"}, status=self.status, headers=headers)
+        if status != 200:
+            return web.json_response({"error": "broken"}, status=status, headers=headers)
         score = self.bodies[-1]["inputs"][0]["data"][0]
         outputs = [{"name": "label", "data": [1]}, {"name": "score", "data": [score]}]
         return web.json_response({"outputs": outputs}, headers={**headers, "x-triune-arm": "blue"})

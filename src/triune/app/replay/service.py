@@ -43,7 +43,7 @@ class Settings:
     Attributes
     ----------
     rate: requests a second
-    seconds: when to end; None replays until stopped
+    seconds: when to end: after ``rate * seconds`` requests; None replays until stopped
     hour_seconds: how many seconds an hour of recorded time takes until an outcome is told
     url: where to send; None is the endpoint at this workspace's gateway
     id: the name of the replay's files; None makes one up
@@ -85,7 +85,7 @@ def traffic(workspace: Workspace, endpoint: str) -> Callable[[], Iterator[Reques
             "dataset-absent",
             "the data that the traffic comes from is not there",
             context=str(data),
-            hint=f"Run `triune data build {datasets[0]}`." if datasets else None,
+            hint=f"Run `triune data build {' '.join(datasets[:1])}`.",
         )
     function = entrypoints.load(table.traffic, workspace.root / config.workspace.code)
     return lambda: function(data)
@@ -151,7 +151,7 @@ class _Session:
             started=time.time(),
         )
         self._workspace = ctx.workspace
-        self._seconds = settings.seconds
+        self._seconds, self._rate = settings.seconds, settings.rate
         self._on_progress, self._stop_when = on_progress, stop_when
         self._file = records.RecordFile(path)
         self._outcomes = Outcomes(
@@ -170,6 +170,8 @@ class _Session:
         if prepare:
             prepare(stop)
         requests = await asyncio.to_thread(self._first_of, begin_again)
+        if self._seconds is not None:
+            requests = itertools.islice(requests, max(1, round(self._seconds * self._rate)))
         self.summary.started = time.time()
         ticking = asyncio.create_task(self._tick(stop))
         try:
@@ -202,15 +204,13 @@ class _Session:
                 return
 
     async def _tick(self, stop: asyncio.Event) -> None:
-        begin = written = time.monotonic()
+        written = time.monotonic()
         while not stop.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await stop.wait()
             now = time.monotonic()
             self._outcomes.tell(now)
-            if self._seconds is not None and now - begin >= self._seconds:
-                stop.set()
             if self._stop_when():
                 stop.set()
             if now - written >= SUMMARY_SECONDS:

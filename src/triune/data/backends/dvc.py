@@ -42,7 +42,12 @@ class DvcStore:
             repo.add([str(path)])
         tracked = self.tracked(path)
         if tracked is None:
-            raise TriuneError("dvc-failed", "dvc add left no file beside", context=str(path))
+            raise TriuneError(
+                "dvc-failed",
+                "dvc add left no file beside the data",
+                context=str(path),
+                hint="`dvc add -v` on that path says more.",
+            )
         return tracked
 
     def tracked(self, path: Path) -> Tracked | None:

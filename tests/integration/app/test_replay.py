@@ -75,9 +75,9 @@ def _accounts_for_all(summary: Summary) -> bool:
 def test_every_request_is_answered_and_recorded_once(ctx: Context, endpoint: Endpoint) -> None:
     begin = time.monotonic()
     summary = replay(ctx, "shop/late", Settings(rate=200, seconds=1.0, url=endpoint.url))
-    assert time.monotonic() - begin < 5
+    assert 0.9 < time.monotonic() - begin < 20
     assert summary.sent == summary.good == len(endpoint.units)
-    assert 150 <= summary.sent <= 205
+    assert summary.sent == 200
     assert summary.in_flight == 0
     assert summary.rounds == 1 + (summary.sent - 1) // 50  # begun again when the data ended
 
@@ -120,13 +120,9 @@ def test_outcomes_reach_the_ledger_once_each_with_what_was_predicted(
 def test_errors_are_counted_for_what_they_are_and_never_sent_again(
     ctx: Context, endpoint: Endpoint
 ) -> None:
-    def misbehave(now: Summary) -> None:
-        endpoint.status = 503 if 0.4 < time.time() - now.started < 0.9 else 200
-        endpoint.drop = time.time() - now.started >= 0.9
-
-    settings = Settings(rate=100, seconds=1.6, url=endpoint.url)
-    summary = replay(ctx, "shop/late", settings, on_progress=misbehave)
-    assert summary.good and summary.failed and summary.lost
+    endpoint.plan = lambda n: (503, False) if 40 < n <= 70 else (200, n > 100)
+    summary = replay(ctx, "shop/late", Settings(rate=100, seconds=1.2, url=endpoint.url))
+    assert (summary.sent, summary.good, summary.failed, summary.lost) == (120, 70, 30, 20)
     assert _accounts_for_all(summary)
     assert summary.sent == len(endpoint.units)
     assert summary.releases[endpoint.release].failed == summary.failed
@@ -140,8 +136,10 @@ def test_the_loop_is_open_slow_answers_do_not_slow_the_sending(
 ) -> None:
     endpoint.delay = 0.5
     summary = replay(ctx, "shop/late", Settings(rate=100, seconds=1.0, url=endpoint.url))
-    assert summary.sent >= 75  # a closed loop with one connection would have sent two
-    assert summary.good == summary.sent
+    found = list(records.read(Path(summary.records)))
+    assert summary.good == summary.sent == 100
+    span = (max(r.sent for r in found) - min(r.sent for r in found)) / 1e6
+    assert span < 10  # a closed loop with one connection would take fifty seconds
 
 
 def test_a_process_stops_on_sigterm_with_everything_answered(
