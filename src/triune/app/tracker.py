@@ -19,9 +19,9 @@ from triune.models.tracking.sync import OnShipping, Shipper
 LOOK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 SERVER_SECONDS = 120.0
-REST_SHARE = 5.0
-"""A round is followed by a rest this many times as long, so that shipping a run with very many
-values leaves the machine to the training."""
+LONGEST_REST_SECONDS = 5.0
+"""A round is followed by a rest as long as itself, so that shipping a run with very many values
+leaves the machine to the training; but not longer than this."""
 
 
 def shipper(context: Context) -> Shipper:
@@ -60,20 +60,29 @@ def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> 
     ship = shipper(context)
     ready()
     _await_server(context, stop)
-    pause = LOOK_SECONDS
+    pause, loaded = LOOK_SECONDS, False
     while not stop.wait(pause):
         begin = time.monotonic()
         try:
-            shipped = ship.ship_all() if ship.has_news() else 0
+            loaded = _round(ship) or loaded
         except Unavailable as error:
             tell(f"{error.reference}: {error.message}")
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-            continue
-        if shipped:
-            tell(f"shipped {shipped} runs")
-        pause = max(
-            LOOK_SECONDS, min(LONGEST_PAUSE_SECONDS, (time.monotonic() - begin) * REST_SHARE)
-        )
+        else:
+            pause = max(LOOK_SECONDS, min(LONGEST_REST_SECONDS, time.monotonic() - begin))
+    if loaded:  # without MLflow loaded there is no time for a last round
+        try:
+            _round(ship)
+        except Unavailable as error:
+            tell(f"{error.reference}: {error.message}")
+
+
+def _round(ship: Shipper) -> bool:
+    """Ship what is new; whether there was anything."""
+    if not ship.has_news():
+        return False
+    tell(f"shipped {ship.ship_all()} runs")
+    return True
 
 
 def _await_server(context: Context, stop: threading.Event) -> None:
