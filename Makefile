@@ -34,7 +34,7 @@ contracts: setup
 	$(BIN)/lint-imports
 
 docs: setup      ## Build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pytest: setup
 	$(BIN)/pytest $(TESTS) -n $(JOBS) --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=xml

@@ -102,7 +102,7 @@ def _twice(names: Iterable[str]) -> str:
 def _invalid(what: str, where: str) -> Refused:
     return Refused(
         "gateway-table-invalid",
-        what,
+        f"the routing table is not valid: {what}",
         context=where,
         hint="Mend the endpoint's weights or upstreams; the gateway keeps its last table.",
     )

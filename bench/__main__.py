@@ -1,0 +1,36 @@
+"""Runs every measurement, one after another: ``python -m bench [name ...]``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SUBJECTS = {
+    "commands": "how fast the command line answers",
+    "ledger": "events, ancestors, lineage; beside bare SQLite",
+    "tracking": "logging and listing runs; beside MLflow",
+    "switches": "blue-green switches under load",
+    "serving": "the model server; beside MLflow and MLServer",
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named subjects, or all; the exit status is the number of failures."""
+    unknown = [name for name in names if name not in SUBJECTS]
+    if unknown:
+        print(f"unknown: {', '.join(unknown)}; known: {', '.join(SUBJECTS)}", file=sys.stderr)
+        return 2
+    failed = []
+    for name in names or SUBJECTS:
+        print(f"\n== {name}: {SUBJECTS[name]}", flush=True)
+        script = Path(__file__).parent / f"{name}.py"
+        if subprocess.run([sys.executable, str(script)], check=False).returncode != 0:
+            failed.append(name)
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
