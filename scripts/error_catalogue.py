@@ -33,18 +33,33 @@ def find() -> list[Raised]:
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
-                found += list(_raised(node, codes, path.relative_to(SOURCE).as_posix()))
+                where = path.relative_to(SOURCE).as_posix()
+                found += list(_raised(node, codes, where, _constants(tree)))
     return sorted(found, key=lambda r: (r.reference, r.file))
 
 
-def _raised(call: ast.Call, codes: dict[str, int], file: str) -> Iterator[Raised]:
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """What the module's own names stand for."""
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _raised(
+    call: ast.Call, codes: dict[str, int], file: str, constants: dict[str, ast.expr]
+) -> Iterator[Raised]:
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
     if name not in codes or not call.args:
         return
     options = {k.arg: k.value for k in call.keywords}
-    message = _text(call.args[1]) if len(call.args) > 1 else ""
+    message = _text(call.args[1], constants) if len(call.args) > 1 else ""
+    hint = _text(options.get("hint"), constants)
     for reference in _literals(call.args[0]):
-        yield Raised(reference, codes[name], message, _text(options.get("hint")), file)
+        yield Raised(reference, codes[name], message, hint, file)
 
 
 def _literals(node: ast.expr) -> Iterator[str]:
@@ -56,20 +71,26 @@ def _literals(node: ast.expr) -> Iterator[str]:
         yield from _literals(node.orelse)
 
 
-def _text(node: ast.expr | None) -> str:
+def _text(node: ast.expr | None, constants: dict[str, ast.expr]) -> str:
     """A string as people read it, with what is filled in between angle brackets."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.JoinedStr):
-        return "".join(
-            part.value if isinstance(part, ast.Constant) else f"<{_name(part)}>"  # type: ignore[misc]
-            for part in node.values
-        )
-    if isinstance(node, ast.BinOp):
-        return _text(node.left) + _text(node.right)
-    if isinstance(node, ast.IfExp):
-        return _text(node.body) or _text(node.orelse)
-    return ""
+    match node:
+        case None | ast.Constant(value=None):
+            text = ""
+        case ast.Constant(value=str(text)):
+            pass
+        case ast.JoinedStr(values=parts):
+            text = "".join(_text(part, constants) for part in parts)
+        case ast.BinOp(left=left, right=right):
+            text = _text(left, constants) + _text(right, constants)
+        case ast.IfExp(body=body, orelse=orelse):
+            text = _text(body, constants) or _text(orelse, constants)
+        case ast.BoolOp(values=values):
+            text = next(filter(None, (_text(value, constants) for value in values)), "")
+        case ast.Name(id=name) if name in constants:
+            text = _text(constants[name], {})
+        case _:
+            text = f"<{_name(node)}>"
+    return text
 
 
 def _name(node: ast.expr) -> str:

@@ -96,5 +96,10 @@ def inside(root: Path, name: str) -> Path:
     base = root.resolve()
     target = (base / name).resolve()
     if target != base and base not in target.parents:
-        raise Refused("path-leaves-folder", f"{name!r} leads out of its folder", context=str(root))
+        raise Refused(
+            "path-leaves-folder",
+            f"{name!r} leads out of its folder",
+            context=str(root),
+            hint="Give a name inside the folder.",
+        )
     return target

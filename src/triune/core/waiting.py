@@ -15,7 +15,7 @@ def wait_until(
     what: str,
     first_pause: float = 0.005,
     longest_pause: float = 0.25,
-    hint: str | None = None,
+    hint: str = "`triune status` shows what runs, `triune logs` what it says.",
 ) -> float:
     """Ask until ``condition()`` is true; returns the seconds it took.
 

@@ -167,7 +167,11 @@ def begin(state: EndpointState, candidate: Arm, *, mark: str, actor: str) -> End
     _settled(state)
     check_new(state, candidate.release)
     if state.previous is not None:
-        raise Conflict("rollback-window-open", "the previous release is still kept")
+        raise Conflict(
+            "rollback-window-open",
+            "the previous release is still kept",
+            hint="Wait until its window ends, or run `triune rollout rollback`.",
+        )
     pending = Pending(Phase.STARTING, candidate, rollout=mark, mark=mark, actor=actor)
     return replace(state, pending=pending)
 
@@ -231,7 +235,11 @@ def complete(
     """The rollback window is over; the previous arm is to be stopped."""
     _settled(state)
     if state.previous is None:
-        raise Conflict("rollback-window-closed", f"{state.endpoint} keeps no previous release")
+        raise Conflict(
+            "rollback-window-closed",
+            f"{state.endpoint} keeps no previous release",
+            hint="`triune rollout status` shows what serves now.",
+        )
     rollout = state.rollout or mark
     pending = Pending(Phase.RETIRING, state.previous, rollout, mark, actor, why)
     return replace(state, previous=None, rollback_until=None, pending=pending)

@@ -83,7 +83,12 @@ class Journal:
 
     def _room(self, length: int) -> Segment:
         if self._closed:
-            raise Conflict("ledger-closed", "the ledger was closed", context=str(self.folder))
+            raise Conflict(
+                "ledger-closed",
+                "the ledger was closed",
+                context=str(self.folder),
+                hint="Open it again.",
+            )
         if self._used() + length > self._limit_bytes:
             raise Unavailable(
                 "journal-full",

@@ -87,7 +87,11 @@ class Ledger:
     def database(self) -> Database:
         """The database below, for other indexes that live in it; not there over a fake."""
         if self._database is None:
-            raise TriuneError("ledger-without-database", "this ledger is kept in memory")
+            raise TriuneError(
+                "ledger-without-database",
+                "this ledger is kept in memory",
+                hint="Open one with `Ledger.open`.",
+            )
         return self._database
 
     @cached_property

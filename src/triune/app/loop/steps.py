@@ -16,7 +16,7 @@ from triune.app.replay.background import Background
 from triune.app.replay.model import Summary
 from triune.app.replay.service import Settings
 from triune.core.config import LoopTable
-from triune.core.errors import CheckFailed, Conflict, Unavailable
+from triune.core.errors import CheckFailed, Conflict
 from triune.core.waiting import wait_until
 from triune.ledger.envelope import Event
 from triune.ledger.ports import Query
@@ -172,7 +172,11 @@ def fail(play: Play) -> Facts:
 def lineage(play: Play) -> Facts:
     """End the traffic, wait until the ledger has it all, and trace one prediction."""
     if play.traffic is None:
-        raise Conflict("loop-without-traffic", "the traffic of this loop has ended")
+        raise Conflict(
+            "loop-without-traffic",
+            "the traffic of this loop has ended",
+            hint="Run `triune loop` again.",
+        )
     summary = play.traffic.stop()
     play.traffic = None
     served = partial(_served, play)
@@ -283,7 +287,7 @@ def _count(play: Play, release: str) -> int:
 def _answered_by(play: Play, release: str, count: int) -> Summary:
     """Wait until a release has answered so many requests of the traffic."""
     if play.traffic is None:
-        raise Unavailable("loop-without-traffic", "no traffic flows")
+        raise Conflict("loop-without-traffic", "no traffic flows", hint="Run `triune loop` again.")
     return play.traffic.wait_for(
         lambda s: release in s.releases and s.releases[release].good >= count,
         what=f"{release} answers {count} requests",

@@ -124,7 +124,7 @@ class Pool(Generic[C]):
     def _take(self) -> C:
         with self._lock:
             if self._closed:
-                raise Conflict("ledger-closed", "the ledger was closed")
+                raise Conflict("ledger-closed", "the ledger was closed", hint="Open it again.")
             if self._idle:
                 return self._idle.pop()
         return self._connect()

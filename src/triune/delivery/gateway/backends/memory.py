@@ -46,4 +46,6 @@ class MemoryGateway:
 
     def _reach(self) -> None:
         if not self.reachable:
-            raise Unavailable("gateway-unreachable", "the gateway does not answer")
+            raise Unavailable(
+                "gateway-unreachable", "the gateway does not answer", hint="Run `triune up`."
+            )
