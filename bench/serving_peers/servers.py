@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench.serving_peers.models import NAMES, ROW, WIDTH
 from tests.support.serving import free_port
 
+from bench.serving_peers.models import NAMES, ROW, WIDTH
 from triune.core.ids import digest_tree
 from triune.core.waiting import wait_until
 from triune.models.serving.spec import ModelFile, ServingSpec

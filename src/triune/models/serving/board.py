@@ -4,8 +4,8 @@ One anonymous memory file, made before the workers are forked and inherited by e
 also by those started later in place of a dead one: a worker that takes a dead one's place
 counts on from its numbers, so that no counter ever goes back; and nothing is left on disk
 to clean up. Each worker owns one row of 8-byte cells and is the only writer of it. An
-increment costs about 50 ns, all of a request 0.5 us; `prometheus_client` in multiprocess mode takes 7
-us for the same counters (``bench/serving.py --metrics``).
+increment costs about 50 ns, all of a request 0.5 us; `prometheus_client` in multiprocess mode
+takes 7 us for the same counters (``bench/serving.py --metrics``).
 """
 
 from __future__ import annotations
