@@ -87,9 +87,7 @@ def fit(context):
         model.fit(columns + noise, points.label)
         context.run.log(step=step, accuracy=model.score(columns, points.label))
     context.run.log_metrics({"weight sum": float(model.coef_.sum())}, step=step)
-    context.save_model(
-        model, example=columns, predict="predict_proba", intended_use="To test Triune."
-    )
+    context.save_model(model, example=columns, predict="predict_proba", limits="Points only.")
 
 
 def broken(context):

@@ -85,7 +85,8 @@ def test_the_version_loads_as_an_mlflow_model_and_answers_the_same(
     kept = context.workspace.runs / trained.run.id / "artifacts" / "answers.json"
     assert answers.startswith("sha256:")
     assert json.loads(done.stdout) == json.loads(kept.read_text())["answers"]
-    assert "To test Triune." in version.card.read_text()
+    assert "Tells points above the diagonal" in version.card.read_text()
+    assert "Points only." in version.card.read_text()
     context.registry.verify(version.ref)
 
 

@@ -17,7 +17,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield f"Made by run `{run['ref']}` of training `{run['details'].get('training', run['name'])}`"
     yield f"in workspace `{facts['workspace']}`, registered {facts['registered']}."
-    yield from _section("Intended use", model.get("intended_use") or model.get("purpose"))
+    yield from _section("Intended use", model.get("intended_use"))
     yield from _section("Limits", model.get("limits"))
     yield from _metrics(run["metrics"])
     yield from _table("Parameters", "Parameter", "Value", run["params"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 import os
 import random
 import shutil
@@ -63,6 +64,7 @@ def _train(run: Run, spec: TrainingSpec) -> None:
             seed=spec.seed,
             code=code,
             onnx=spec.onnx,
+            purpose=inspect.getdoc(function) or "",
         )
     )
 

@@ -27,6 +27,7 @@ class TrainingContext:
     seed: what Python, NumPy and hashing were seeded with; give it to your library
     code: the workspace's code; a saved model takes it along
     onnx: whether a saved model is given an ONNX form too, where its answers stay equal
+    purpose: the training function's docstring, for the model card
     """
 
     run: Run
@@ -36,6 +37,7 @@ class TrainingContext:
     seed: int
     code: Path
     onnx: bool = True
+    purpose: str = ""
 
     def save_model(
         self,
@@ -54,7 +56,8 @@ class TrainingContext:
         model: a scikit-learn estimator or pipeline, or an `mlflow.pyfunc.PythonModel`
         example: rows as callers will send them; gives the input types, the first 20 are kept
         predict: the estimator's method that answers, e.g. ``predict_proba``
-        intended_use, limits: two paragraphs for the model card
+        intended_use, limits: two paragraphs for the model card; the first is the training
+            function's docstring unless given
         requirements: pinned packages the model needs; default: what its kind needs
 
         Raises
@@ -69,7 +72,7 @@ class TrainingContext:
             example=example,
             predict=predict,
             code=self.code,
-            notes={"intended_use": intended_use, "limits": limits},
+            notes={"intended_use": intended_use or self.purpose, "limits": limits},
             requirements=requirements,
             onnx=self.onnx,
         )
