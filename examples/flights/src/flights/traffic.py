@@ -22,6 +22,7 @@ from triune.app.replay import Request
 # and after the air time, a flight spends about half an hour.
 GROUND = pd.Timedelta(minutes=30)
 PASSES = 100
+AT_ONCE = 5_000
 
 
 def requests(data: Path) -> Iterator[Request]:
@@ -35,22 +36,27 @@ def requests(data: Path) -> Iterator[Request]:
     served = (flights["month"] > LAST_TRAINING_MONTH) & flights["tailnum"].notna()
     order = _in_passes(flights[served].sort_values("moment", kind="stable").index)
     flights, inputs = flights.loc[order], inputs.loc[order, [*SCHEDULE, *ASOF]]
-    late = label(flights).to_numpy()
     arrived = flights["departed"] + pd.to_timedelta(flights["air_time"], unit="m") + GROUND
-    known_after = (arrived - flights["moment"]).dt.total_seconds().to_numpy()
-    moments = flights["moment"].dt.to_pydatetime()
+    asked = flights[["tailnum", "moment"]].assign(
+        late=label(flights), known_after=(arrived - flights["moment"]).dt.total_seconds()
+    )
+    for begin in range(0, len(asked), AT_ONCE):
+        part = slice(begin, begin + AT_ONCE)
+        yield from _requests(asked.iloc[part], inputs.iloc[part])
+
+
+def _requests(asked: pd.DataFrame, inputs: pd.DataFrame) -> Iterator[Request]:
     names = list(inputs.columns)
     rows = zip(*(inputs[name].tolist() for name in names), strict=True)
-    for unit, moment, row, was_late, known in zip(
-        flights["tailnum"], moments, rows, late, known_after, strict=True
-    ):
-        arrives = not np.isnan(was_late)
+    columns = (asked[name].tolist() for name in ("tailnum", "moment", "late", "known_after"))
+    for unit, moment, late, known_after, row in zip(*columns, rows, strict=True):
+        arrives = not np.isnan(late)
         yield Request(
             unit=unit,
-            at=moment,
+            at=moment.to_pydatetime(),
             inputs={name: [value] for name, value in zip(names, row, strict=True)},
-            outcome=float(was_late) if arrives else None,
-            outcome_delay_s=float(known) if arrives else LEAD.total_seconds(),
+            outcome=late if arrives else None,
+            outcome_delay_s=known_after if arrives else LEAD.total_seconds(),
             outcome_name="late",
         )
 
