@@ -250,7 +250,7 @@ class Gatherer:
 def _reproduced_words(event: Event) -> str:
     payload = event.payload
     words = [f"{event.subject}, done again in {payload['seconds']:.1f} s"]
-    words += [f"compared: {'; '.join(payload['compared'])}"] if payload.get("compared") else []
+    words += [f"Compared: {'; '.join(payload['compared'])}"] if payload.get("compared") else []
     words += [f"{one['where']}: {one['what']}" for one in payload.get("findings", [])[:5]]
     changed = payload.get("environment", [])
     words.append(f"{len(changed)} differences in the environment" if changed else "")
