@@ -54,7 +54,7 @@ def events(
         elif as_json:
             print_json([as_dict(stored) for stored in shown])
         else:
-            print_table(("time", "kind", "subject", "actor", "what"), map(_cells, shown))
+            print_table(("time", "kind", "subject", "actor", "what"), map(_cells, shown), keep=3)
     finally:
         context.close()
 

@@ -16,6 +16,8 @@ import typer
 from triune.core.errors import ConfigError, TriuneError
 from triune.core.workspace import Workspace, find
 
+_UNLIMITED = 100_000
+
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON instead of a table.")
 
 
@@ -49,16 +51,32 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = ""
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    keep: int = 1,
 ) -> None:
-    """Print rows as a table that fits the terminal."""
+    """Print rows as a table, one line each.
+
+    In a terminal cells are cut to fit, those of the first ``keep`` columns last; elsewhere every
+    cell is whole, so that what is piped on can be searched.
+    """
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, title=title or None, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_UNLIMITED)
+    table = Table(title=title or None, box=None, header_style="bold", pad_edge=False)
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    for place, column in enumerate(columns):
+        longest = max([len(column), *(len(row[place]) for row in cells)])
+        least = min(longest, console.width // 2) if place < keep else None
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=least)
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
 
 
 def show_error(error: TriuneError, *, as_json: bool) -> None:
