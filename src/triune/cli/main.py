@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import Any
 
@@ -13,6 +12,7 @@ from typer._click.exceptions import ClickException
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperCommand, TyperGroup
 
+from triune.cli.chosen import chosen
 from triune.cli.table import COMMANDS
 from triune.core.errors import ExitCode, TriuneError
 
@@ -60,15 +60,18 @@ def _version(value: bool) -> None:
 @app.callback()
 def root(
     workspace: str = typer.Option(
-        "", "--workspace", "-w", help="Folder of the workspace (default: the current one)."
+        "",
+        "--workspace",
+        "-w",
+        envvar="TRIUNE_WORKSPACE",
+        help="Folder of the workspace (default: the current one).",
     ),
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:
     """Triune: data, training, release, delivery and the ledger that joins them."""
-    if workspace:
-        os.environ["TRIUNE_WORKSPACE"] = workspace
+    chosen.set(workspace)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from triune.cli.chosen import chosen
 from triune.core.errors import ConfigError, TriuneError
 from triune.core.workspace import Workspace, find
 
@@ -23,9 +24,7 @@ JSON_OPTION = typer.Option(False, "--json", help="Print JSON instead of a table.
 
 def here() -> Workspace:
     """The workspace the command is about: ``--workspace`` or the current folder's."""
-    import os
-
-    named = os.environ.get("TRIUNE_WORKSPACE")
+    named = chosen.get()
     return find(Path(named) if named else None)
 
 
