@@ -263,6 +263,20 @@ def test_oversized_bodies_on_the_wire(start: Callable[..., Server]) -> None:
     assert infer(server).status_code == 200
 
 
+def test_a_caller_who_leaves_is_no_failure_of_ours(start: Callable[..., Server]) -> None:
+    server = start()
+    for head in ("content-length: 500", "transfer-encoding: chunked"):
+        with socket.create_connection(("127.0.0.1", server.spec.port)) as caller:
+            path = httpx.URL(server.infer_url).path
+            caller.sendall(f"POST {path} HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n5\r\n".encode())
+            wait_until(lambda: _in_flight(server), timeout=10, what="the request in flight")
+        wait_until(lambda: not _in_flight(server), timeout=10, what="the request given up")
+    requests = 'triune_serving_requests_total{endpoint="tiny/model",arm="stable",code='
+    assert server.metric(f'{requests}"400"') == 2
+    assert server.metric(f'{requests}"500"') == 0
+    assert "Traceback" not in server.log.read_text()
+
+
 def signed_copy(folder: Path, into: Path, shelf: Path, *, sign: bool = True) -> Path:
     shutil.copytree(folder, into, ignore=shutil.ignore_patterns("model.sig"))
     if sign:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from triune.core.ids import key_of, new_id
 from triune.models.serving.board import Row
 from triune.models.serving.engine import Answer, Engine
 from triune.models.serving.exposition import exposition
-from triune.models.serving.faults import Fault, too_large
+from triune.models.serving.faults import Fault, bad_request, too_large
 from triune.models.serving.metadata import model_metadata, server_metadata
 from triune.models.serving.protocol.answers import OipAnswers, encode_invocation
 from triune.models.serving.protocol.contract import Contract, Request
@@ -49,15 +50,24 @@ class Transport(Protocol):
     def response_empty(self, status: int, headers: Headers) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One protocol: how its bodies are read and its answers written."""
+
+    read: Callable[[str | None, bytes], Request]
+    write: Callable[[Request, Answer, str], bytes]
+
+
 class Application:
     """Answers for one release, with one engine."""
 
     def __init__(self, spec: ServingSpec, contract: Contract, engine: Engine, row: Row) -> None:
         self._spec = spec
-        self._engine = engine
+        self.engine = engine
         self._row = row
         self._board = row.board
         self._contract = contract
+        self._limit = spec.max_body_bytes
         version = key_of(spec.model.ref).partition("@")[2] or "1"
         outputs = [output.name for output in engine.primary.outputs]
         self._oip = OipDecoder(contract, outputs)
@@ -68,10 +78,10 @@ class Application:
 
     def _routes(
         self, version: str
-    ) -> tuple[dict[str, Callable[[Scope], tuple[int, Headers, bytes]]], dict[str, Any]]:
+    ) -> tuple[dict[str, Callable[[Scope], tuple[int, Headers, bytes]]], dict[str, Dialect]]:
         model = f"/v2/models/{self._spec.model_name}"
         described = msgspec.json.encode(
-            model_metadata(self._spec, version, self._contract, self._engine)
+            model_metadata(self._spec, version, self._contract, self.engine)
         )
         server = msgspec.json.encode(server_metadata())
         get: dict[str, Callable[[Scope], tuple[int, Headers, bytes]]] = {
@@ -80,59 +90,71 @@ class Application:
             "/v2/health/ready": self._ready,
             "/metrics": self._metrics,
         }
-        post: dict[str, Any] = {"/invocations": self._invocation}
+        invocations = Dialect(self._read_invocation, self._write_invocation)
+        post = {"/invocations": invocations}
         for base in (model, f"{model}/versions/{version}"):
             get[base] = lambda _: (200, [_JSON], described)
             get[f"{base}/ready"] = self._ready
-            post[f"{base}/infer"] = self._infer
+            post[f"{base}/infer"] = Dialect(self._read_infer, self._write_infer)
         return get, post
 
-    async def __rsgi__(self, scope: Scope, transport: Transport) -> None:
+    def __rsgi__(self, scope: Scope, transport: Transport) -> Awaitable[None]:
         """Answer one request."""
-        if scope.proto != "http":
-            transport.close(403)  # type: ignore[attr-defined]
-            return
-        handler = self._post.get(scope.path)
-        if handler is not None and scope.method == "POST":
-            await self._predict(scope, transport, handler)
-            return
-        status, headers, body = self._plain(scope, handler is not None)
+        dialect = self._post.get(scope.path)
+        if dialect is not None and scope.method == "POST":
+            return self._predict(scope, transport, dialect)
+        return self._describe(scope, transport, dialect is not None)
+
+    async def _describe(self, scope: Scope, transport: Transport, is_post: bool) -> None:
+        status, headers, body = self._plain(scope, is_post)
         headers = headers + self._common
         if self._board.draining:
             headers.append(("connection", "close"))
         transport.response_bytes(status, headers, body)
 
-    async def _predict(self, scope: Scope, transport: Transport, handler: Any) -> None:
+    async def _predict(self, scope: Scope, transport: Transport, dialect: Dialect) -> None:
         began = perf_counter()
         self._row.begin()
         prediction = new_id()
         headers = [_JSON, *self._common, ("x-triune-prediction", prediction)]
-        status, rows = 500, 0
+        status, rows, given = 500, 0, scope.headers
         try:
-            body = await self._body(scope, transport)
-            payload, rows, degraded = await handler(scope, body, prediction)
+            try:
+                declared = given.get("content-length")
+                if declared is not None and int(declared) <= self._limit:
+                    body = await transport()
+                else:
+                    body = await self._pieces(declared, transport)
+            except RuntimeError:  # granian's, when the caller has gone
+                raise _incomplete() from None
+            request = dialect.read(given.get("content-type"), body)
+            rows = request.rows
+            if self.engine.inline:
+                answer = self.engine.now(request.values, rows, prediction)
+            else:
+                answer = await self.engine.later(request.values, rows, prediction)
+            payload = dialect.write(request, answer, prediction)
             status = 200
-            if degraded is not None:
-                self._row.degraded(degraded)
-                headers.append(("x-triune-degraded", degraded))
+            if answer.degraded is not None:
+                self._row.degraded(answer.degraded)
+                headers.append(("x-triune-degraded", answer.degraded))
         except Fault as fault:
             status, payload = fault.status, _fault_body(fault)
         except Exception:
             log.exception("unexpected, prediction %s", prediction)
             payload = _INTERNAL
         finally:
-            self._row.end(status, perf_counter() - began, rows)
+            self._row.end(status, perf_counter() - began, rows if status == 200 else 0)
         if self._board.draining:
             headers.append(("connection", "close"))
         transport.response_bytes(status, headers, payload)
 
-    async def _infer(
-        self, scope: Scope, body: bytes, prediction: str
-    ) -> tuple[bytes, int, str | None]:
-        _require_json(scope)
-        request = self._oip.decode(body)
-        answer = await self._run(request, prediction)
-        payload = self._answers.encode(
+    def _read_infer(self, content_type: str | None, body: bytes) -> Request:
+        _require_json(content_type)
+        return self._oip.decode(body)
+
+    def _write_infer(self, request: Request, answer: Answer, prediction: str) -> bytes:
+        return self._answers.encode(
             answer.bound.outputs,
             answer.values,
             request.rows,
@@ -140,33 +162,19 @@ class Application:
             wanted=request.outputs,
             degraded=answer.degraded is not None,
         )
-        return payload, request.rows, answer.degraded
 
-    async def _invocation(
-        self, scope: Scope, body: bytes, prediction: str
-    ) -> tuple[bytes, int, str | None]:
-        request = self._invocations.decode(body, scope.headers.get("content-type"))
-        answer = await self._run(request, prediction)
-        degraded = answer.degraded is not None
-        bound = answer.bound
-        payload = encode_invocation(
-            bound.main, bound.outputs, answer.values, request.rows, degraded
-        )
-        return payload, request.rows, answer.degraded
+    def _read_invocation(self, content_type: str | None, body: bytes) -> Request:
+        return self._invocations.decode(body, content_type)
 
-    async def _run(self, request: Request, prediction: str) -> Answer:
-        if self._engine.inline:
-            return self._engine.now(request.values, request.rows, prediction)
-        return await self._engine.later(request.values, request.rows, prediction)
+    def _write_invocation(self, request: Request, answer: Answer, _: str) -> bytes:
+        bound, degraded = answer.bound, answer.degraded is not None
+        return encode_invocation(bound.main, bound.outputs, answer.values, request.rows, degraded)
 
-    async def _body(self, scope: Scope, transport: Transport) -> bytes:
-        """The whole body, never more than the limit of it in memory."""
-        limit = self._spec.max_body_bytes
-        declared = scope.headers.get("content-length")
+    async def _pieces(self, declared: str | None, transport: Transport) -> bytes:
+        """A body of unknown length, never more than the limit of it in memory."""
+        limit = self._limit
         if declared is not None:
-            if int(declared) > limit:
-                raise too_large(limit)
-            return await transport()
+            raise too_large(limit)
         pieces: list[bytes] = []
         size = 0
         async for piece in transport:
@@ -212,14 +220,13 @@ class Application:
         kind, text = exposition(
             self._board,
             self._spec,
-            form=self._engine.primary.model.form,
+            form=self.engine.primary.model.form,
             open_metrics="application/openmetrics-text" in accept,
         )
         return 200, [("content-type", kind)], text
 
 
-def _require_json(scope: Scope) -> None:
-    kind = scope.headers.get("content-type")
+def _require_json(kind: str | None) -> None:
     if kind is None or kind == "application/json":
         return
     if kind.partition(";")[0].strip().lower() != "application/json":
@@ -234,6 +241,12 @@ def _require_json(scope: Scope) -> None:
 def _fault_body(fault: Fault) -> bytes:
     return msgspec.json.encode(
         {"error": fault.reference, "message": fault.message, "hint": fault.hint}
+    )
+
+
+def _incomplete() -> Fault:
+    return bad_request(
+        "body-incomplete", "the connection ended before the body did", "Send the whole body."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -85,6 +86,9 @@ def build(spec: ServingSpec, snapshots: Snapshots, board: Board) -> Application:
         seconds * 1e6,
         "" if engine.inline else ", on a thread",
     )
+    engine.share_interpreter()
+    gc.collect()
+    gc.freeze()  # libraries and model live as long as the worker: never look at them again
     return Application(spec, contract, engine, board.take_row())
 
 

@@ -46,11 +46,55 @@ class OnnxModel:
         missing = set(self._names) - {output.name for output in self._session.get_outputs()}
         if missing:
             raise _mismatch(f"the graph does not give {', '.join(sorted(missing))}")
+        self._one_row = OneRow.bind(self._session, declared)
 
     def predict(self, inputs: Sequence[Values], rows: int) -> list[Values]:
         """One run of the graph."""
+        if rows == 1 and self._one_row is not None:
+            return self._one_row.predict(inputs)
         answers = self._session.run(self._names, self._feed(inputs, rows))
         return [answer.ravel().tolist() for answer in answers]
+
+
+class OneRow:
+    """The graph bound to arrays for one row, made once: half the time of a run with new ones.
+
+    Only for graphs of a single numeric input and numeric outputs.
+    """
+
+    def __init__(self, session: Any, taken: Any, given: Sequence[Any], columns: bool) -> None:
+        self._session = session
+        self._taken = taken
+        self._given = given
+        self._columns = columns
+        self._binding = session.io_binding()
+        _bind(self._binding.bind_input, session.get_inputs()[0].name, taken)
+
+    @classmethod
+    def bind(cls, session: Any, declared: signature.OnnxSignature) -> OneRow | None:
+        """The binding, or None where the graph has text or several inputs."""
+        inputs = session.get_inputs()
+        names = [spec.name for spec in declared.outputs]
+        kinds = {item.type for item in (*inputs, *session.get_outputs())}
+        if len(inputs) != 1 or "tensor(string)" in kinds:
+            return None
+        width = sum(spec.width for spec in declared.inputs)
+        taken = np.zeros((1, width), _DTYPES[inputs[0].type])
+        given = [np.ascontiguousarray(a) for a in session.run(names, {inputs[0].name: taken})]
+        bound = cls(session, taken, given, len(declared.inputs) > 1)
+        for name, array in zip(names, given, strict=True):
+            _bind(bound._binding.bind_output, name, array)
+        return bound
+
+    def predict(self, inputs: Sequence[Values]) -> list[Values]:
+        """The answers for one row."""
+        self._taken[0] = [column[0] for column in inputs] if self._columns else inputs[0]
+        self._session.run_with_iobinding(self._binding)
+        return [array.ravel().tolist() for array in self._given]
+
+
+def _bind(bind: Callable[..., None], name: str, array: Any) -> None:
+    bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
 
 
 def load(folder: Path, *, threads: int = 1) -> OnnxModel:

@@ -41,6 +41,7 @@ class OipDecoder:
                 ("outputs", list[_RequestedOutput] | None, None),
             ],
             forbid_unknown_fields=True,
+            gc=False,
         )
         self._decoder = msgspec.json.Decoder(message)
 
@@ -101,9 +102,9 @@ def _struct(spec: TensorSpec, alone: bool) -> type[msgspec.Struct]:
     ]
     if alone:  # a union of one would also accept an input without a name
         fields.insert(0, ("name", Literal[spec.name]))
-        return msgspec.defstruct("Input", fields, forbid_unknown_fields=True)
+        return msgspec.defstruct("Input", fields, forbid_unknown_fields=True, gc=False)
     return msgspec.defstruct(
-        "Input", fields, tag_field="name", tag=spec.name, forbid_unknown_fields=True
+        "Input", fields, tag_field="name", tag=spec.name, forbid_unknown_fields=True, gc=False
     )
 
 
