@@ -1,4 +1,4 @@
-"""The whole loop on the real example, killed in the middle and run again to its end."""
+"""The whole loop on the real example, killed twice in the middle and run again to its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -25,31 +25,53 @@ TRIUNE = [sys.executable, "-m", "triune.cli.main"]
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """The example, with its loop killed once while traffic flowed, then run to the end."""
-    root = flights(tmp_path_factory.mktemp("loop") / "flights")
-    space = Workspace(root)
-    killed = subprocess.Popen(
-        [*TRIUNE, "loop"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+def kill_when(root: Path, fact: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Run the loop until a step is done, then kill -9 it."""
+    state = Workspace(root).state / "loop.json"
+    loop = subprocess.Popen(
+        [*TRIUNE, "loop"], cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    state = space.state / "loop.json"
     try:
         wait_until(
-            lambda: state.exists() and "serve" in json.loads(state.read_text())["facts"],
+            lambda: (
+                loop.poll() is not None
+                or (state.exists() and fact in json.loads(state.read_text())["facts"])
+            ),
             timeout=240,
-            what="the loop serves release A",
+            what=f"the loop's step {fact}",
         )
+        assert loop.poll() is None
+        meanwhile()
     finally:
-        os.kill(killed.pid, signal.SIGKILL)
-        killed.communicate()
-    yield space
+        os.kill(loop.pid, signal.SIGKILL)
+        loop.wait()
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """The example, its loop killed while traffic flowed and again after D was rolled back."""
+    root = flights(tmp_path_factory.mktemp("loop") / "flights")
+
+    def a_second_loop_is_refused() -> None:
+        second = subprocess.run(
+            [*TRIUNE, "loop", "--json"], cwd=root, capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 9
+        assert json.loads(second.stdout)["error"] == "already-running"
+        status = subprocess.run(
+            [*TRIUNE, "status", "--json"], cwd=root, capture_output=True, check=True
+        )
+        assert b'"running"' in status.stdout, "the refused loop must not stop the services"
+
+    kill_when(root, "serve", a_second_loop_is_refused)
+    kill_when(root, "fail")
+    yield Workspace(root)
     subprocess.run([*TRIUNE, "down"], cwd=root, check=False, capture_output=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
 def result(workspace: Workspace) -> dict[str, object]:
-    """What the second run printed."""
+    """What the last run printed."""
     done = subprocess.run(
         [*TRIUNE, "loop", "--json"],
         cwd=workspace.root, capture_output=True, text=True, timeout=400, check=False,
@@ -61,7 +83,7 @@ def result(workspace: Workspace) -> dict[str, object]:
 
 
 @pytest.mark.xdist_group("loop")
-def test_the_second_run_says_that_it_resumes_and_what_it_keeps(result: dict[str, object]) -> None:
+def test_the_last_run_says_that_it_resumes_and_what_it_keeps(result: dict[str, object]) -> None:
     assert "Resuming loop" in str(result["told"])
     assert "keeping train, register" in str(result["told"])
 

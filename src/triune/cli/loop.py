@@ -18,7 +18,6 @@ def loop(
     """Run the whole loop, from raw data to a model that serves."""
     from rich.console import Console
 
-    from triune.app import services
     from triune.app.context import Context
     from triune.app.loop import flow
     from triune.cli.loop_display import LineDisplay, LiveDisplay, summarise
@@ -28,13 +27,11 @@ def loop(
     context = Context(here())
     try:
         with display.shown():
-            result = flow.run(context, display)
+            result = flow.run(context, display, keep_up=keep_up)
     finally:
-        if not keep_up:
-            services.down(context)
         context.close()
     if as_json:
         print_json(result)
     else:
-        summarise(console, result)
+        summarise(console, result, keep_up=keep_up)
     raise typer.Exit(int(ExitCode.OK if result.ok else ExitCode.CHECK_FAILED))

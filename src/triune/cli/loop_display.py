@@ -105,8 +105,8 @@ class LineDisplay:
         self._console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
-def summarise(console: Console, result: LoopResult) -> None:
-    """The checks as a table, then where the report is."""
+def summarise(console: Console, result: LoopResult, *, keep_up: bool) -> None:
+    """The checks as a table, where the report is, and what to try next."""
     table = Table("", "check", "result", box=None, header_style="bold", pad_edge=False)
     for check in result.checks:
         mark = Text("✓", style="green") if check.ok else Text("✗", style="bold red")
@@ -114,4 +114,11 @@ def summarise(console: Console, result: LoopResult) -> None:
     console.print()
     console.print(table)
     verdict = "All checks hold" if result.ok else "Not every check holds"
-    console.print(f"\n{verdict}, after {result.seconds:.0f} s. Report: {result.report}")
+    console.print(f"\n{verdict}, after {result.seconds:.0f} s. Report:")
+    console.print(str(result.report), soft_wrap=True)
+    prediction = result.facts[Step.LINEAGE]["prediction"]
+    up = "" if keep_up else "  (services it started are stopped; `triune up` starts them again)"
+    console.print("\nNext, in this workspace:", style="bold")
+    for command in (f"lineage {prediction}", "runs", "models list", "events --kind 'rollout.*'"):
+        console.print(f"  triune {command}", highlight=False, soft_wrap=True)
+    console.print(f"  triune status{up}", highlight=False, soft_wrap=True)

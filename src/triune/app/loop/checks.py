@@ -18,7 +18,7 @@ def judge(state: LoopState, records: Iterable[Record], coverage: Coverage) -> tu
     """Every check, in the order people read them."""
     facts = state.facts
     return (
-        _nothing_lost(facts[Step.FAIL.value], records),
+        _nothing_lost(facts[Step.FAIL.value], facts[Step.LINEAGE.value]["sent"], records),
         _all_in_ledger(facts[Step.LINEAGE.value]),
         _refused(facts[Step.REFUSE.value], facts[Step.SWITCH.value]),
         _rolled_back(facts[Step.FAIL.value], facts[Step.SWITCH.value]),
@@ -29,7 +29,7 @@ def judge(state: LoopState, records: Iterable[Record], coverage: Coverage) -> tu
     )
 
 
-def _nothing_lost(fail: Mapping[str, Any], records: Iterable[Record]) -> Check:
+def _nothing_lost(fail: Mapping[str, Any], sent: int, records: Iterable[Record]) -> Check:
     begin, end = failure_window(fail)
     total, inside, outside = 0, 0, 0
     for record in records:
@@ -42,8 +42,8 @@ def _nothing_lost(fail: Mapping[str, Any], records: Iterable[Record]) -> Check:
             outside += 1
     return Check(
         "No request was lost or failed at a planned switch",
-        outside == 0 and total > 0,
-        f"{outside} of {total} requests; {inside} more while D was failing",
+        outside == 0 and total == sent > 0,
+        f"{outside + sent - total} of {sent} requests; {inside} more while D was failing",
     )
 
 

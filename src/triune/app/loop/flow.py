@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from triune.app import services
 from triune.app.context import Context
 from triune.app.loop import checks, model
 from triune.app.loop.model import Check, LoopState, Step
@@ -56,8 +57,11 @@ class LoopResult:
     report: Path
 
 
-def run(context: Context, show: Show) -> LoopResult:
+def run(context: Context, show: Show, *, keep_up: bool = False) -> LoopResult:
     """Run the loop of ``[loop]``; the report is written whether or not its checks hold.
+
+    Services that ran before are left running; those it started are stopped at the end, unless
+    ``keep_up``.
 
     One loop at a time (``already-running``). Killed at any line, the next one resumes what is
     content-addressed (runs, models) or starts clean, and says which.
@@ -75,26 +79,31 @@ def run(context: Context, show: Show) -> LoopResult:
             hint="Add one; docs/reference/configuration.md lists its keys.",
         )
     with locked(context.workspace.state / "loop.lock", wait=False):
-        return _run(context, table, show)
+        return _run(context, table, show, keep_up=keep_up)
 
 
-def _run(context: Context, table: LoopTable, show: Show) -> LoopResult:
+def _run(context: Context, table: LoopTable, show: Show, *, keep_up: bool) -> LoopResult:
     path = context.workspace.state / "loop.json"
     began = time.monotonic()
-    beginning = model.begin(model.load(path), basis(context.workspace))
+    running = context.supervisor.running()
+    beginning = model.begin(model.load(path), basis(context.workspace), running=running)
     show.begins(beginning.words)
     play = Play(context, table, beginning.state, show.note)
     model.save(path, play.state)
     try:
         for step, act in STEPS.items():
             _step(play, step, act, show)
-            model.save(path, play.state)
             if step is Step.UP:
                 _tell(play, "loop.started", {"resumed": beginning.resumed})
+            if step is Step.DATA:
+                play.state = play.state.without_outdated()
+            model.save(path, play.state)
+        result = _conclude(play, show, time.monotonic() - began)
     finally:
         if play.traffic is not None:
-            play.traffic.stop()
-    result = _conclude(play, show, time.monotonic() - began)
+            play.traffic.abandon()
+        if play.state.owns_services and not keep_up:
+            services.down(context)
     model.save(path, replace(play.state, finished=True))
     return result
 

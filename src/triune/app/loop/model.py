@@ -57,11 +57,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class LoopState:
-    """What a loop has done so far; on disk after every step."""
+    """What a loop has done so far; on disk after every step.
+
+    ``owns_services`` is true when nothing ran before it: then it stops what it started.
+    """
 
     id: str
     basis: str
     started: float
+    owns_services: bool = True
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     finished: bool = False
@@ -74,6 +78,15 @@ class LoopState:
             seconds=self.seconds | {step.value: seconds},
         )
 
+    def without_outdated(self) -> LoopState:
+        """Without kept runs and models that were made from another dataset version."""
+        now = set(self.facts[Step.DATA.value]["versions"].values())
+        made = {facts["dataset"] for facts in self.facts.get(Step.TRAIN.value, {}).values()}
+        if made <= now:
+            return self
+        kept = {step: facts for step, facts in self.facts.items() if step not in KEPT_ON_RESUME}
+        return replace(self, facts=kept)
+
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
@@ -84,24 +97,28 @@ class Beginning:
     words: str
 
 
-def begin(previous: LoopState | None, basis: str) -> Beginning:
+def begin(previous: LoopState | None, basis: str, *, running: bool) -> Beginning:
     """Resume a loop that was killed, when nothing it stood on has changed; else start clean.
 
-    ``basis`` is a digest of what the kept steps depend on: configuration, code, dataset and
-    environment. Runs and registered models are kept; traffic and rollouts are done again.
+    ``basis`` is a digest of what the kept steps depend on besides the data: configuration,
+    code and environment. Runs and registered models are kept; traffic and rollouts are done
+    again. ``running``: services run already; a killed loop's are still its own.
     """
+    interrupted = previous is not None and not previous.finished
+    owns = previous.owns_services if previous and interrupted else not running
+
+    def clean(why: str) -> Beginning:
+        state = LoopState(id=new_id(), basis=basis, started=time.time(), owns_services=owns)
+        return Beginning(state, resumed=False, words=f"Starting clean: {why}.")
+
     if previous is None:
-        return Beginning(_fresh(basis), resumed=False, words="Starting clean: the first loop here.")
+        return clean("the first loop here")
     if previous.finished:
-        return Beginning(
-            _fresh(basis), resumed=False, words="Starting clean: the last loop had finished."
-        )
+        return clean("the last loop had finished")
     if previous.basis != basis:
-        return Beginning(
-            _fresh(basis),
-            resumed=False,
-            words=f"Starting clean: loop {previous.id} was interrupted, but the configuration, "
-            "code, data or environment has changed since.",
+        return clean(
+            f"loop {previous.id} was interrupted, but the configuration, code or environment "
+            "has changed since"
         )
     kept: dict[str, dict[str, Any]] = {
         step.value: previous.facts[step.value]
@@ -109,19 +126,10 @@ def begin(previous: LoopState | None, basis: str) -> Beginning:
         if step.value in previous.facts
     }
     if not kept:
-        return Beginning(
-            _fresh(basis),
-            resumed=False,
-            words=f"Starting clean: loop {previous.id} was interrupted before anything could "
-            "be kept.",
-        )
+        return clean(f"loop {previous.id} was interrupted before anything could be kept")
     state = replace(previous, facts=kept, seconds={s: previous.seconds[s] for s in kept})
     words = f"Resuming loop {previous.id}: keeping {', '.join(kept)}; the rest is done again."
     return Beginning(state, resumed=True, words=words)
-
-
-def _fresh(basis: str) -> LoopState:
-    return LoopState(id=new_id(), basis=basis, started=time.time())
 
 
 def load(path: Path) -> LoopState | None:

@@ -57,10 +57,9 @@ class Play:
         """What an earlier step left."""
         return self.state.facts[step.value][key]
 
-    def events(self, kind: str) -> Iterator[Event]:
-        """This loop's events of a kind about its endpoint, in order."""
-        since = round(self.state.started * 1e6)
-        for stored in self.context.ledger.select(Query(kind=kind, since=since)):
+    def events(self, kind: str, *, after: int) -> Iterator[Event]:
+        """Events of a kind about this loop's endpoint, behind a place in the log."""
+        for stored in self.context.ledger.select(Query(kind=kind, after=after)):
             if stored.event.payload.get("endpoint") == self.table.endpoint:
                 yield stored.event
 
@@ -94,7 +93,8 @@ def training(play: Play) -> Facts:
         record = trainer.train(play.trainings[part])
         shown = ", ".join(f"{name} {value:.3f}" for name, value in sorted(record.metrics.items()))
         play.note(f"run {record.id} ({play.trainings[part]}): {shown}")
-        return part, {"run": record.id, "metrics": dict(record.metrics)}
+        dataset = record.input("dataset")
+        return part, {"run": record.id, "metrics": dict(record.metrics), "dataset": dataset}
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         return dict(pool.map(run, play.trainings))
@@ -149,11 +149,13 @@ def refuse(play: Play) -> Facts:
 def fail(play: Play) -> Facts:
     """Release D passes its smoke tests, then fails; the guard brings B back."""
     release = _release(play, "failing")
+    before = play.context.ledger.last_sequence()
     facts = _start(play, release)
     found: list[Event] = []
 
     def rolled_back() -> bool:
-        found[:] = [e for e in play.events("rollout.rolled-back") if e.subject == release]
+        happened = play.events("rollout.rolled-back", after=before)
+        found[:] = [event for event in happened if event.subject == release]
         return bool(found)
 
     wait_until(

@@ -112,6 +112,11 @@ class Background:
             raise self._ended()
         return summary
 
+    def abandon(self) -> None:
+        """Stop it without waiting for its last answers; never raises."""
+        self.process.kill()
+        self.process.wait()
+
     def _ended(self) -> Unavailable:
         log = self.workspace.logs / "replay.log"
         tail = log.read_text(errors="replace").splitlines()[-5:] if log.exists() else []

@@ -20,7 +20,7 @@ def facts() -> dict[str, dict[str, Any]]:
         "switch": {"release": "b"},
         "refuse": {"refused": "AUC 0.3", "live": "b"},
         "fail": {"live": "b", "why": {"since": SINCE, "seconds": 0.4}},
-        "lineage": {"served": 3, "good": 3, "gaps": [], "ancestors": ["model:m@1"]},
+        "lineage": {"sent": 3, "served": 3, "good": 3, "gaps": [], "ancestors": ["model:m@1"]},
         "reproduce": {"verdict": "identical", "words": "3 metrics", "shipped": 2},
     }
 
@@ -73,9 +73,15 @@ def test_each_shortfall_fails_its_own_check(changed: dict[str, Any], word: str) 
     "records", [[record(SINCE - 500, 503)], [record(SINCE + 60, 0)], [record(SINCE - 9, 500)]]
 )
 def test_a_request_lost_outside_the_failure_of_d_fails(records: list[Record]) -> None:
-    check = next(iter(judged(records=[*GOOD, *records]).values()))
+    check = next(iter(judged({"lineage": {"sent": 4}}, [*GOOD, *records]).values()))
     assert not check.ok
     assert check.detail.startswith("1 of 4")
+
+
+def test_a_request_without_a_record_counts_as_lost() -> None:
+    check = next(iter(judged({"lineage": {"sent": 5}}).values()))
+    assert not check.ok
+    assert check.detail.startswith("2 of 5")
 
 
 def test_incomplete_coverage_fails() -> None:

@@ -16,7 +16,7 @@ def interrupted(*steps: Step, basis: str = "b") -> LoopState:
 
 
 def test_the_first_loop_starts_clean() -> None:
-    beginning = model.begin(None, "b")
+    beginning = model.begin(None, "b", running=False)
     assert not beginning.resumed
     assert "first loop" in beginning.words
     assert beginning.state.facts == {}
@@ -24,7 +24,7 @@ def test_the_first_loop_starts_clean() -> None:
 
 def test_an_interrupted_loop_keeps_its_runs_and_models_and_nothing_live() -> None:
     old = interrupted(Step.UP, Step.DATA, Step.TRAIN, Step.REGISTER, Step.SERVE)
-    beginning = model.begin(old, "b")
+    beginning = model.begin(old, "b", running=True)
     assert beginning.resumed
     assert beginning.state.id == "old"
     assert set(beginning.state.facts) == {"train", "register"}
@@ -32,21 +32,21 @@ def test_an_interrupted_loop_keeps_its_runs_and_models_and_nothing_live() -> Non
 
 
 def test_a_changed_basis_starts_clean_and_says_so() -> None:
-    beginning = model.begin(interrupted(Step.TRAIN), "other")
+    beginning = model.begin(interrupted(Step.TRAIN), "other", running=True)
     assert not beginning.resumed
     assert beginning.state.id != "old"
     assert "changed" in beginning.words
 
 
 def test_a_loop_killed_too_early_starts_clean() -> None:
-    beginning = model.begin(interrupted(Step.UP, Step.DATA), "b")
+    beginning = model.begin(interrupted(Step.UP, Step.DATA), "b", running=True)
     assert not beginning.resumed
     assert "before anything could be kept" in beginning.words
 
 
 def test_a_finished_loop_is_not_resumed() -> None:
     old = LoopState(id="old", basis="b", started=1.0, facts={"train": {}}, finished=True)
-    assert not model.begin(old, "b").resumed
+    assert not model.begin(old, "b", running=True).resumed
 
 
 def test_the_state_survives_the_disk(tmp_path: Path) -> None:
@@ -58,3 +58,25 @@ def test_the_state_survives_the_disk(tmp_path: Path) -> None:
 
 def test_every_step_has_a_sentence() -> None:
     assert set(model.SENTENCES) == set(Step)
+
+
+def test_a_loop_stops_only_what_it_started() -> None:
+    assert model.begin(None, "b", running=False).state.owns_services
+    assert not model.begin(None, "b", running=True).state.owns_services
+
+
+def test_the_services_of_a_killed_loop_are_still_its_own() -> None:
+    for old in (interrupted(Step.TRAIN), interrupted(Step.UP)):
+        assert model.begin(old, "b", running=True).state.owns_services
+    guest = LoopState(id="old", basis="b", started=1.0, owns_services=False)
+    assert not model.begin(guest, "b", running=True).state.owns_services
+
+
+def test_kept_runs_of_another_dataset_version_are_dropped() -> None:
+    state = LoopState(id="l", basis="b", started=1.0)
+    state = state.done(Step.TRAIN, {"first": {"run": "1", "dataset": "dataset:d@1"}}, 1.0)
+    state = state.done(Step.REGISTER, {"first": {"model": "m@1"}}, 1.0)
+    same = state.done(Step.DATA, {"versions": {"d": "dataset:d@1"}}, 1.0).without_outdated()
+    assert set(same.facts) == {"train", "register", "data"}
+    other = state.done(Step.DATA, {"versions": {"d": "dataset:d@2"}}, 1.0).without_outdated()
+    assert set(other.facts) == {"data"}
