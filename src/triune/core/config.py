@@ -6,7 +6,6 @@ models below are frozen; the rest of Triune only ever sees them, never the raw t
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable
@@ -24,6 +23,7 @@ from pydantic import (
 )
 
 from triune.core.errors import ConfigError, Problem
+from triune.core.mistakes import closest, problems
 
 FILE_NAME = "triune.toml"
 
@@ -227,7 +227,7 @@ def _dangling(table: dict[str, Any], file: str) -> list[Problem]:
         names = list(known)
         if isinstance(name, str) and name not in names:
             what = f"there is no {noun} named {name!r}"
-            found.append(Problem(file, key, what, _closest(name, names)))
+            found.append(Problem(file, key, what, closest(name, names)))
 
     for name, feature in rows("features"):
         key = f"features.{name}.dataset"
@@ -278,47 +278,10 @@ def parse(table: dict[str, Any], file: str = FILE_NAME) -> Config:
     try:
         config = Config.model_validate(table)
     except ValidationError as error:
-        raise ConfigError(_problems(error, file) + dangling) from None
+        raise ConfigError(problems(error, file, _known_keys) + dangling) from None
     if dangling:
         raise ConfigError(dangling)
     return config
-
-
-def _problems(error: ValidationError, file: str) -> list[Problem]:
-    problems = []
-    for item in error.errors():
-        location = [str(part) for part in item["loc"] if part != "[key]"]
-        problems.append(Problem(file, ".".join(location), *_explain(item, location)))
-    return problems
-
-
-def _explain(item: Any, location: list[str]) -> tuple[str, str]:
-    kind = item["type"]
-    if kind == "extra_forbidden":
-        return "unknown key", _closest(location[-1], _known_keys(location[:-1]))
-    if kind == "missing":
-        return "missing", f"Add `{location[-1]} = ...`."
-    if kind == "string_pattern_mismatch":
-        return _pattern_problem(str(item.get("input")), item["ctx"]["pattern"])
-    return item["msg"][0].lower() + item["msg"][1:], f"Found {item.get('input')!r}."
-
-
-def _pattern_problem(value: str, pattern: str) -> tuple[str, str]:
-    if ":" in pattern:
-        return f"{value!r} is not an entry point", "Write `module:function`."
-    return (
-        f"{value!r} is not a valid name",
-        "Use lower-case letters, digits, '-' and '_', a letter first.",
-    )
-
-
-def _closest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"Did you mean `{near[0]}`?"
-    if known:
-        return "Known: " + ", ".join(f"`{k}`" for k in sorted(known)) + "."
-    return "None is declared; remove the key or declare it."
 
 
 def _known_keys(location: list[str]) -> list[str]:

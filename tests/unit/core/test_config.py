@@ -40,8 +40,12 @@ MISTAKES = {
     "unknown-key": ("[workspace]\nname = 'a'\nprofil = 'local'", "workspace.profil", "unknown key"),
     "missing-name": ("[workspace]\nprofile = 'local'", "workspace.name", "missing"),
     "bad-name": ("[workspace]\nname = 'Flights!'", "workspace.name", "not a valid name"),
-    "bad-profile": ("[workspace]\nname = 'a'\nprofile = 'cloud'", "workspace.profile", "'local'"),
-    "wrong-type": ("[workspace]\nname = 7", "workspace.name", "valid string"),
+    "bad-profile": (
+        "[workspace]\nname = 'a'\nprofile = 'cloud'",
+        "workspace.profile",
+        'found "cloud"',
+    ),
+    "wrong-type": ("[workspace]\nname = 7", "workspace.name", "must be a text, found 7"),
     "bad-entry-point": (
         GOOD.replace("flights.train:plain", "flights/train.py"),
         "trainings.plain.function",
@@ -75,22 +79,22 @@ MISTAKES = {
     "port-out-of-range": (
         GOOD + "[services.envoy]\nport = 70000",
         "services.envoy.port",
-        "65535",
+        "must be 65535 or less, found 70000",
     ),
     "bad-datatype": (
         GOOD.replace('"FP64"', '"DOUBLE"'),
         "endpoints.flights/delay.inputs.0.datatype",
-        "'FP32'",
+        'found "DOUBLE"',
     ),
     "no-workers": (
         GOOD.replace("deadline_ms = 20", "workers = 0"),
         "endpoints.flights/delay.workers",
-        "greater than or equal to 1",
+        "must be 1 or more, found 0",
     ),
     "negative-deadline": (
         GOOD.replace("deadline_ms = 20", "deadline_ms = -1"),
         "endpoints.flights/delay.deadline_ms",
-        "greater than 0",
+        "must be greater than 0, found -1",
     ),
     "dangling-loop": (
         GOOD
@@ -100,6 +104,88 @@ MISTAKES = {
         "no training named 'b'",
     ),
 }
+
+
+MENDS = {
+    "text": (
+        "[workspace]\nname = 7",
+        "must be a text, found 7",
+        'Write a text in quotes, e.g. `name = "..."`.',
+    ),
+    "date": ("[workspace]\nname = 2026-01-31", "must be a text, found 2026-01-31", "in quotes"),
+    "choice": (
+        "[workspace]\nname = 'a'\nprofile = 'cloud'",
+        'is not one of the choices, found "cloud"',
+        "Write `local` or `server`, in quotes.",
+    ),
+    "table": ("workspace = 3", "must be a table, found 3", "Write a table: `[workspace]`"),
+    "tables": ("datasets = [1]", "must be a table, found [1]", "e.g. `[datasets.<name>]`"),
+    "list": (
+        GOOD.replace('["schedule"]', '"schedule"'),
+        'must be a list, found "schedule"',
+        'Write a list, e.g. `features = ["..."]`.',
+    ),
+    "inputs": (
+        GOOD.replace('[{ name = "hour", datatype = "FP64" }]', '{ hour = "FP64" }'),
+        'must be a list, found { hour = "FP64" }',
+        'e.g. `inputs = [{ name = "...", datatype = "FP64" }]`.',
+    ),
+    "whole": (
+        GOOD.replace("deadline_ms = 20", "workers = 1.5"),
+        "must be a whole number, found 1.5",
+        "e.g. `workers = 1`.",
+    ),
+    "number": (
+        GOOD.replace("deadline_ms = 20", 'deadline_ms = "20"'),
+        'must be a number, found "20"',
+        "Write a number without quotes",
+    ),
+    "bool": (
+        GOOD + "[services.envoy]\nenabled = 'no'",
+        'must be true or false, found "no"',
+        "Write `enabled = true` or `enabled = false`",
+    ),
+    "least": (
+        GOOD.replace("deadline_ms = 20", "max_body_bytes = 1"),
+        "must be 1024 or more, found 1",
+        "Write a number that is 1024 or more.",
+    ),
+    "most": (
+        GOOD + "[services.envoy]\nport = 70000",
+        "must be 65535 or less, found 70000",
+        "Write a number that is 65535 or less.",
+    ),
+    "empty": (GOOD.replace('"hour"', '""'), 'must not be empty, found ""', "at least 1"),
+    "path": (
+        GOOD.replace("data/flights", "/data"),
+        'leaves the workspace, found "/data"',
+        "Write a path relative to it.",
+    ),
+    "parameter": (
+        GOOD.replace('solver = "lbfgs"', "solver = [1]"),
+        "must be a text, a number, true or false, found [1]",
+        "Write one value",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MENDS)
+def test_a_wrong_value_is_shown_with_the_way_to_mend_it(name: str) -> None:
+    text, what, mend = MENDS[name]
+    with pytest.raises(ConfigError) as caught:
+        config.parse(tomllib.loads(text))
+    found = [p for p in caught.value.problems if p.what == what]
+    assert len(found) == 1, caught.value.problems
+    assert mend in found[0].mend
+
+
+def test_no_mistake_is_told_in_the_words_of_python() -> None:
+    texts = [text for text, *_ in (*MISTAKES.values(), *MENDS.values())]
+    for text in texts:
+        with pytest.raises(ConfigError) as caught:
+            config.parse(tomllib.loads(text))
+        words = " ".join(f"{p.what} {p.mend}" for p in caught.value.problems)
+        assert not any(odd in words for odd in ("tuple", "dictionary", "Input", "input should"))
 
 
 def problems_of(text: str) -> dict[str, str]:
