@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 from triune.core.errors import Conflict, Refused
 
 OWNER_ONLY = 0o600
+OWNER_FOLDER = 0o700
 
 
 def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
@@ -55,11 +57,23 @@ def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in a file, or None when the file does not exist."""
+    """The JSON in a file, or None when the file does not exist.
+
+    Raises
+    ------
+    Refused: ``file-broken``, the file holds something else.
+    """
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+    except (ValueError, RecursionError) as error:
+        raise Refused(
+            "file-broken",
+            f"a file that should hold JSON does not: {error}",
+            context=str(path),
+            hint="Restore it from a backup, or move it away to begin without it.",
+        ) from error
 
 
 def secret(path: Path, *, length: int = 32) -> str:
@@ -69,6 +83,15 @@ def secret(path: Path, *, length: int = 32) -> str:
             if not path.exists():
                 write_atomic(path, secrets.token_urlsafe(length), mode=OWNER_ONLY)
     return path.read_text().strip()
+
+
+def own_folder(path: Path) -> Path:
+    """Make the folder, or tighten it where it is ours, so that nobody else can look inside."""
+    path.mkdir(parents=True, exist_ok=True, mode=OWNER_FOLDER)
+    status = path.stat()
+    if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & ~OWNER_FOLDER:
+        path.chmod(OWNER_FOLDER)
+    return path
 
 
 @contextmanager

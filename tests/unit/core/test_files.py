@@ -34,6 +34,16 @@ def test_a_missing_json_file_is_none(tmp_path: Path) -> None:
     assert files.read_json(tmp_path / "some.json") == {"a": [1]}
 
 
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe\xfd", b"[" * 100_000])
+def test_a_broken_json_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ports.json"
+    path.write_bytes(content)
+    with pytest.raises(Refused) as caught:
+        files.read_json(path)
+    assert caught.value.reference == "file-broken"
+    assert caught.value.context == str(path)
+
+
 def test_a_secret_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "secrets" / "db"
     first = files.secret(path)
