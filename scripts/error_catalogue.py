@@ -11,7 +11,7 @@ from pathlib import Path
 from triune.core import errors
 
 SOURCE = Path(__file__).parent.parent / "src" / "triune"
-REFERENCE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)+$")
+REFERENCE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer._click.core import Command, Context  # Typer vendors click
@@ -12,6 +12,7 @@ from typer._click.exceptions import ClickException
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperCommand, TyperGroup
 
+from triune.cli import crash
 from triune.cli.chosen import chosen
 from triune.cli.table import COMMANDS
 from triune.core.errors import ExitCode, TriuneError
@@ -75,21 +76,32 @@ def root(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; every expected error becomes text (or JSON) and an exit code."""
+    """Run the command line; every error becomes text (or JSON) and an exit code."""
     args = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in args
     try:
         code = typer.main.get_command(app).main(args, prog_name="triune", standalone_mode=False)
     except TriuneError as error:
-        from triune.cli.output import show_error
-
-        show_error(error, as_json="--json" in args)
-        sys.exit(int(error.exit_code))
+        _end(error, as_json=as_json)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(int(ExitCode.INTERRUPTED))
     except ClickException as error:
+        if as_json:
+            context = getattr(error, "ctx", None)
+            path = context.command_path if context else "triune"
+            _end(crash.usage(error.format_message(), path), as_json=True)
         error.show()
         sys.exit(int(error.exit_code))
+    except Exception as error:
+        _end(crash.internal(error), as_json=as_json)
     sys.exit(_exit_code(code))
+
+
+def _end(error: TriuneError, *, as_json: bool) -> NoReturn:
+    from triune.cli.output import show_error
+
+    show_error(error, as_json=as_json)
+    sys.exit(int(error.exit_code))
 
 
 def _exit_code(result: Any) -> int:
