@@ -13,6 +13,9 @@ from triune.app.context import Context
 from triune.core.errors import TriuneError
 from triune.core.workspace import Workspace
 
+Open = Callable[[Path], Workspace]
+"""The workspace of a daemon, by its folder."""
+
 Work = Callable[[Context, threading.Event, Callable[[], None]], None]
 """A daemon's work: until the event is set; it calls the third argument once it works."""
 
@@ -23,13 +26,13 @@ def tell(words: str) -> None:
     print(f"{moment} {words}", flush=True)  # noqa: T201
 
 
-def main(name: str, work: Work) -> None:
+def main(name: str, work: Work, workspace: Open = Workspace) -> None:
     """Run a daemon for the workspace named by the first argument, until SIGTERM or SIGINT.
 
     ``.triune/run/<name>.ready`` exists while it works. An error that ends it goes to the log;
     the supervisor starts it again.
     """
-    context = Context(Workspace(Path(sys.argv[1])))
+    context = Context(workspace(Path(sys.argv[1])))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

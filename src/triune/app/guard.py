@@ -1,12 +1,19 @@
-"""The daemon that keeps every endpoint what its state says, and rolls back by itself."""
+"""The daemon that keeps every endpoint what its state says, and rolls back by itself.
+
+Its settings are those of ``triune.toml`` at each look: an endpoint that was declared after it
+started is guarded like any other.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from triune.app import daemon
 from triune.app.context import Context
+from triune.core.following import follow
+from triune.core.workspace import Workspace
 from triune.delivery.keeper import Guard
 
 NAME = "guard"
@@ -19,5 +26,10 @@ def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> 
     guard.run(stop)
 
 
+def present(root: Path) -> Workspace:
+    """The workspace as it is at each look."""
+    return follow(root, daemon.tell)
+
+
 if __name__ == "__main__":
-    daemon.main(NAME, work)
+    daemon.main(NAME, work, present)

@@ -166,9 +166,9 @@ def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
         "temporal": lambda: temporal.service(workspace, addresses),
         "prometheus": lambda: prometheus.service(workspace, addresses),
         "alertmanager": lambda: alertmanager.service(workspace, addresses),
-        "ingest": lambda: daemons.service(workspace, "ingest"),
-        "guard": lambda: daemons.service(workspace, "guard"),
-        "tracker": lambda: daemons.service(workspace, "tracker"),
+        "ingest": lambda: daemons.service(workspace, addresses, "ingest"),
+        "guard": lambda: daemons.service(workspace, addresses, "guard"),
+        "tracker": lambda: daemons.service(workspace, addresses, "tracker"),
     }
     if addresses.s3 is not None:
         builders |= _server_builders(workspace, addresses, addresses.s3)

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from triune.core import config
+from triune.core.config import FILE_NAME, Config, load
 from triune.core.errors import NotFound
 
 _SOCKET_LIMIT = 90
@@ -34,13 +34,20 @@ _SOCKET_LIMIT = 90
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with a ``triune.toml``; its settings are read on first use and kept."""
+    """A folder with a ``triune.toml``; its settings are read on first use and kept.
+
+    A process that runs on and needs the present ones uses `triune.core.following` instead.
+    """
 
     root: Path
 
+    @property
+    def config(self) -> Config:
+        return self._kept
+
     @cached_property
-    def config(self) -> config.Config:
-        return config.load(self.root)
+    def _kept(self) -> Config:
+        return load(self.root)
 
     @property
     def name(self) -> str:
@@ -113,11 +120,11 @@ def find(start: Path | None = None) -> Workspace:
     """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
-        if (folder / config.FILE_NAME).is_file():
+        if (folder / FILE_NAME).is_file():
             return Workspace(folder)
     raise NotFound(
         "workspace-not-found",
-        f"no {config.FILE_NAME} here or in any folder above",
+        f"no {FILE_NAME} here or in any folder above",
         context=str(here),
         hint="Change into a workspace, pass --workspace, or run `triune init`.",
     )

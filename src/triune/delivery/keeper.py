@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 
+from triune.core.config import EndpointTable
 from triune.core.errors import Conflict, TriuneError, Unavailable
 from triune.delivery import guard
 from triune.delivery.client import ready
 from triune.delivery.guard import Action, Check, ErrorRate, Reading, Streak
-from triune.delivery.releases import settings
 from triune.delivery.service import Delivery
 from triune.delivery.state import Arm, EndpointState, Phase
 
@@ -72,7 +72,7 @@ class Keeper:
             self._streak,
             now=self._time(),
             until=now.rollback_until or 0.0,
-            limit=settings(self._delivery.tools.workspace, self._endpoint).health_failures,
+            limit=self._settings().health_failures,
         )
         if action is Action.ROLL_BACK:
             self._go_back(now.live)
@@ -137,8 +137,12 @@ class Keeper:
             self._tell(f"{self._endpoint}: {error.reference}: {error.message}")
 
     def _interval(self) -> float:
+        return self._settings().health_interval_ms / 1000
+
+    def _settings(self) -> EndpointTable:
+        """An endpoint that is no longer declared still has users: it is guarded by defaults."""
         table = self._delivery.tools.workspace.config.endpoints.get(self._endpoint)
-        return table.health_interval_ms / 1000 if table else REPAIR_SECONDS
+        return table or EndpointTable(model="undeclared")
 
     def _time(self) -> float:
         return self._delivery.tools.clock.now().timestamp()

@@ -6,24 +6,28 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.delivery import ENDPOINT, Stage, staged
+from triune.app.guard import present
 from triune.core.waiting import wait_until
 from triune.delivery.keeper import Guard
+from triune.delivery.service import Delivery
 from triune.delivery.state import Phase
 
 pytestmark = pytest.mark.engine
 
 
 @contextmanager
-def guarded(stage: Stage) -> Iterator[list[str]]:
+def guarded(stage: Stage, delivery: Delivery | None = None) -> Iterator[list[str]]:
     """The guard of a stage, running; yields what it tells."""
     told: list[str] = []
     stop = threading.Event()
-    thread = threading.Thread(target=Guard(stage.delivery, told.append).run, args=(stop,))
+    guard = Guard(delivery or stage.delivery, told.append)
+    thread = threading.Thread(target=guard.run, args=(stop,))
     thread.start()
     try:
         yield told
@@ -147,5 +151,59 @@ def test_what_it_cannot_do_is_told_and_tried_again(stage: Stage) -> None:
         stage.behave(live, "unready")
         wait_until(lambda: any("gateway" in t for t in told), timeout=10, what="it is told")
         stage.start_envoy()
+        await_phase(stage, Phase.SERVING, told)
+    assert stage.served() == first
+
+
+def following(stage: Stage) -> Delivery:
+    """The stage's delivery as the daemon has it: with the settings of each look."""
+    workspace = present(stage.root)
+    assert workspace.name == "stage"  # read at its start, for the ledger
+    return Delivery(replace(stage.tools(), workspace=workspace))
+
+
+def test_an_endpoint_that_was_declared_after_its_start_is_guarded(stage: Stage) -> None:
+    settings = stage.root / "triune.toml"
+    whole = settings.read_text()
+    first, second = stage.release("delay@1"), stage.release("delay@2")
+    settings.write_text('[workspace]\nname = "stage"\n')
+    with guarded(stage, following(stage)) as told:
+        settings.write_text(whole)
+        for release in (first, second):
+            stage.delivery.start(ENDPOINT, release)
+        live = stage.store.load(ENDPOINT).live
+        assert live is not None
+        stage.behave(live, "unready")
+        await_phase(stage, Phase.SERVING, told)
+    assert stage.served() == first
+    assert not [words for words in told if "endpoint-not-declared" in words]
+
+
+def test_changed_limits_hold_from_the_next_look_on(stage: Stage) -> None:
+    settings = stage.root / "triune.toml"
+    quick = settings.read_text()
+    first, _ = watching(stage)
+    limits = "health_failures = 100\nhealth_interval_ms = 1000.0"
+    settings.write_text(quick.replace("health_interval_ms = 100.0", limits))
+    live = stage.store.load(ENDPOINT).live
+    assert live is not None
+    with guarded(stage, following(stage)) as told:
+        stage.behave(live, "unready")
+        time.sleep(1)
+        assert stage.store.load(ENDPOINT).phase is Phase.WATCHING
+        settings.write_text(quick)
+        await_phase(stage, Phase.SERVING, told)
+    assert stage.served() == first
+
+
+def test_an_endpoint_that_is_no_longer_declared_is_guarded_while_it_has_users(
+    stage: Stage,
+) -> None:
+    first, _ = watching(stage)
+    (stage.root / "triune.toml").write_text('[workspace]\nname = "stage"\n')
+    live = stage.store.load(ENDPOINT).live
+    assert live is not None
+    with guarded(stage, following(stage)) as told:
+        stage.behave(live, "unready")
         await_phase(stage, Phase.SERVING, told)
     assert stage.served() == first

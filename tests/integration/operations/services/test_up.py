@@ -12,13 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.services import MakeWorkspace, kill, nothing_left, only, supervisor_pid
+from tests.support.services import MakeWorkspace, kill, nothing_left, only, pid_of, supervisor_pid
 
 from triune.app import services
 from triune.app.context import Context
 from triune.core.config import Profile
 from triune.core.errors import Conflict, MissingEngine
+from triune.core.waiting import wait_until
 from triune.core.workspace import Workspace
+from triune.delivery.state import EndpointState
+from triune.delivery.store import EndpointStore
 from triune.ledger.ports import Query
 from triune.operations.services.engines.binaries import in_package, in_scripts
 
@@ -145,6 +148,51 @@ def test_a_profile_for_once_takes_back_what_it_alone_needs(make_workspace: MakeW
     up = services.up(Context(workspace))
     assert [status.name for status in up.statuses] == ["envoy"]
     assert ctx.addresses.profile is Profile.LOCAL
+
+
+def test_an_edit_of_the_settings_replaces_the_daemons_at_the_next_up(
+    make_workspace: MakeWorkspace,
+) -> None:
+    workspace = make_workspace(settings=only("ingest", "guard", "tracker"))
+    daemons = ("guard", "ingest", "tracker")
+    assert services.up(Context(workspace)).started == daemons
+    assert services.up(Context(workspace)).started == ()
+    with (workspace.root / "triune.toml").open("a") as file:
+        file.write('[endpoints.price]\nmodel = "price"\n')
+    assert services.up(Context(Workspace(workspace.root))).started == daemons
+
+
+def test_another_profile_replaces_the_daemons_and_no_password_reaches_their_environment(
+    make_workspace: MakeWorkspace,
+) -> None:
+    workspace = make_workspace(settings=only("ingest", "postgres"))
+    assert services.up(Context(workspace)).started == ("ingest",)
+    ctx = Context(workspace)
+    assert services.up(ctx, profile=Profile.SERVER).started == ("ingest", "postgres")
+    environment = Path(f"/proc/{pid_of(ctx.supervisor, 'ingest')}/environ").read_text()
+    assert ctx.addresses.secret("postgres") not in environment
+    assert services.up(Context(workspace), profile=Profile.SERVER).started == ()
+    assert services.up(Context(workspace)).started == ("ingest",)
+
+
+def test_the_guard_follows_the_settings_without_an_up(make_workspace: MakeWorkspace) -> None:
+    workspace = make_workspace(settings=only("guard"))
+    EndpointStore(workspace.state / "endpoints").save(EndpointState("price"))
+    ctx = Context(workspace)
+    services.up(ctx)
+    log, settings = ctx.supervisor.log("guard"), workspace.root / "triune.toml"
+
+    def told(words: str) -> int:
+        return log.read_text().count(words)
+
+    good = settings.read_text() + '[endpoints.price]\nmodel = "price"\n'
+    settings.write_text(good)
+    wait_until(lambda: told("was read anew") == 1, timeout=10, what="the guard reads it")
+    settings.write_text(good + "[")
+    wait_until(lambda: told("going on with") == 1, timeout=10, what="the guard sees it break")
+    settings.write_text(good)
+    wait_until(lambda: told("was read anew") == 2, timeout=10, what="the guard sees it mended")
+    assert told("going on with") == 1
 
 
 def test_the_commands(make_workspace: MakeWorkspace) -> None:

@@ -1,25 +1,45 @@
-"""Triune's own daemons: each a module of `triune.app`, ready when it has written its file."""
+"""Triune's own daemons: each a module of `triune.app`, ready when it has written its file.
+
+They read the profile, the ledger's address and ``triune.toml`` when they start: `up` replaces
+them when one of these is another.
+"""
 
 from __future__ import annotations
 
 import sys
+from urllib.parse import urlsplit
 
+from triune.core.config import FILE_NAME
 from triune.core.process import FileReady, ProcessSpec
 from triune.core.workspace import Workspace
+from triune.operations.services.addresses import Addresses
+from triune.operations.services.engines.settings import fingerprint
 from triune.operations.services.model import Service
 
 NAMES = ("ingest", "guard", "tracker")
 
 
-def service(workspace: Workspace, name: str) -> Service:
+def service(workspace: Workspace, addresses: Addresses, name: str) -> Service:
     """``python -m triune.app.<name> <workspace>``; it writes ``.triune/run/<name>.ready``."""
     return Service(
         ProcessSpec(
             name=name,
             argv=(sys.executable, "-P", "-m", f"triune.app.{name}", str(workspace.root)),
             ready=FileReady(workspace.run_folder / f"{name}.ready"),
+            env=_settings(workspace, addresses),
             cwd=workspace.root,
             stop_seconds=10,
             order=40,
         )
+    )
+
+
+def _settings(workspace: Workspace, addresses: Addresses) -> dict[str, str]:
+    ledger = urlsplit(addresses.ledger_url)
+    return fingerprint(
+        {
+            "profile": addresses.profile.value,
+            "ledger": f"{ledger.scheme}://{ledger.netloc.rpartition('@')[2]}{ledger.path}",
+            FILE_NAME: (workspace.root / FILE_NAME).read_text(encoding="utf-8"),
+        }
     )

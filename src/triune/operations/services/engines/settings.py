@@ -9,11 +9,11 @@ from pathlib import Path
 from triune.core.files import OWNER_ONLY, write_atomic
 
 
-def fingerprint(files: Mapping[Path, str]) -> dict[str, str]:
-    """A variable that changes with the files, so that a process is replaced when they do."""
+def fingerprint(parts: Mapping[Path, str] | Mapping[str, str]) -> dict[str, str]:
+    """A variable that changes with files or facts, so that a process is replaced when they do."""
     hasher = hashlib.sha256()
-    for path in sorted(files):
-        hasher.update(f"{path}\0{files[path]}\0".encode())
+    for name, text in sorted((str(key), value) for key, value in parts.items()):
+        hasher.update(f"{name}\0{text}\0".encode())
     return {"TRIUNE_SETTINGS": hasher.hexdigest()[:16]}
 
 
