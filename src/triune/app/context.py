@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from triune.core.files import write_atomic
+from triune.core.files import own_folder, write_atomic
 from triune.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ class Context:
     workspace: Workspace
 
     def __post_init__(self) -> None:
-        """Keep Triune's own state out of git, whatever the workspace's own ignore file says."""
-        ignore = self.workspace.home / ".gitignore"
+        """Keep Triune's own state to its owner, and out of git, whatever the workspace's own
+        ignore file says."""
+        ignore = own_folder(self.workspace.home) / ".gitignore"
         if not ignore.exists():
             write_atomic(ignore, "*\n")
 

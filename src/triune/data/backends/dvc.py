@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from triune.core.errors import NotFound, Refused, TriuneError, Unavailable
-from triune.core.files import OWNER_ONLY, inside, write_atomic
+from triune.core.files import OWNER_ONLY, inside, own_folder, write_atomic
 from triune.data.model import Remote
 from triune.data.ports import Tracked
 
@@ -178,6 +178,7 @@ class DvcStore:
 
         The three files are those of ``dvc init``, which would also touch the git index.
         """
+        own_folder(self.home)  # DVC keeps pickled content there, in folders open to everybody
         folder = self.root / ".dvc"
         texts = {
             folder / "config": _config_text(self.root, self.home),
