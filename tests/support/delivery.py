@@ -203,6 +203,9 @@ class StubArms:
             cwd=ROOT,
         )
 
+    def forget(self, arm: Arm) -> None:
+        (self.folder / f"{arm.upstream}.json").unlink(missing_ok=True)
+
 
 @dataclass(frozen=True)
 class FilePorts:

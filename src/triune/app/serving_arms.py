@@ -10,7 +10,7 @@ from typing import Any
 
 from triune.core import entrypoints
 from triune.core.config import Datatype, slug
-from triune.core.files import read_json
+from triune.core.files import read_json, write_json
 from triune.core.process import HttpReady, ProcessSpec
 from triune.core.workspace import Workspace
 from triune.delivery.ports import ModelVersion
@@ -27,13 +27,15 @@ PENDING_BESIDE_FALLBACK = 64
 """Requests that may wait for a slow model: a fallback answers the others at once."""
 PENDING_ALONE = 1024
 """The same where waiting is all there is."""
+_DIGEST = "[0-9a-f]" * 12
 
 
 @dataclass(frozen=True)
 class ServingArms:
     """`triune.delivery.ports.Arms` by ``python -m triune.models.serving``.
 
-    The port is the gateway's only way to the process: it listens on loopback.
+    The port is the gateway's only way to the process: it listens on loopback. Prometheus
+    scrapes it for as long as its target file is there.
     """
 
     workspace: Workspace
@@ -42,8 +44,9 @@ class ServingArms:
 
     def process(self, release: Release, arm: Arm) -> ProcessSpec:
         spec = self._spec(release, arm)
-        path = self.workspace.run_folder / "arms" / f"{arm.upstream}.json"
+        path = self._folder / f"{arm.upstream}.json"
         spec.save(path)
+        self._announce(release, arm)
         return ProcessSpec(
             name=arm.process,
             argv=(sys.executable, "-P", "-m", "triune.models.serving", str(path)),
@@ -53,6 +56,28 @@ class ServingArms:
             ready_seconds=60.0,
             order=ARM_ORDER,
         )
+
+    def forget(self, arm: Arm) -> None:
+        """Its target, and every specification that its process was ever started with."""
+        self._target(arm).unlink(missing_ok=True)
+        for path in self._folder.glob(f"{arm.process}-{_DIGEST}.json"):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _folder(self) -> Path:
+        return self.workspace.run_folder / "arms"
+
+    def _target(self, arm: Arm) -> Path:
+        return self.workspace.run_folder / "targets" / f"{arm.process}.json"
+
+    def _announce(self, release: Release, arm: Arm) -> None:
+        labels = {
+            "endpoint": release.bundle.endpoint,
+            "release": release.ref,
+            "arm": arm.colour.value,
+        }
+        target = {"targets": [arm.url.removeprefix("http://")], "labels": labels}
+        write_json(self._target(arm), [target])
 
     def _spec(self, release: Release, arm: Arm) -> ServingSpec:
         serving = release.bundle.serving

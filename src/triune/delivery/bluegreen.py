@@ -159,6 +159,11 @@ class BlueGreen:
         state.check_new(settled, release.ref)
         if settled.previous is None:
             return settled
+        self.observe(
+            "making-room",
+            f"{settled.previous.release} is stopped before the candidate starts, whatever becomes "
+            "of it: traffic can no longer return to that release.",
+        )
         return self.complete(settled, {"reason": f"superseded by {release.ref}"}, actor)
 
     def _begin(self, now: EndpointState, release: Release, actor: str) -> EndpointState:
@@ -243,7 +248,7 @@ class BlueGreen:
     def _finish_refusal(self, now: EndpointState) -> EndpointState:
         pending = _pending(now)
         self.observe("refusing", f"{pending.arm.release}: {pending.why.get('words', '')}")
-        self.tools.processes.remove(pending.arm.process)
+        self._stop(pending.arm)
         self._tell("rollout.refused", now, dict(pending.why))
         return self._save(state.refused(now))
 
@@ -277,7 +282,7 @@ class BlueGreen:
         self.observe("retiring", f"{pending.arm.process} ends its requests.")
         self.tools.routing.publish()
         self.tools.routing.drain(pending.arm)
-        self.tools.processes.remove(pending.arm.process)
+        self._stop(pending.arm)
         if pending.why:
             stayed = now.live.release if now.live else None
             told = {"stopped": pending.arm.release, **pending.why}
@@ -285,6 +290,10 @@ class BlueGreen:
         done = self._save(state.retired(now))
         self.observe("retired", f"{pending.arm.process} is stopped.")
         return done
+
+    def _stop(self, arm: Arm) -> None:
+        self.tools.processes.remove(arm.process)
+        self.tools.arms.forget(arm)
 
     def _revive(self, arm: Arm | None) -> None:
         """Start an arm again that traffic is to return to, should it be dead."""

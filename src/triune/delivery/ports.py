@@ -100,6 +100,10 @@ class Arms(Protocol):
         """Write what the model server needs and say how to run it. Idempotent."""
         ...
 
+    def forget(self, arm: Arm) -> None:
+        """Clear away what was written for an arm whose process has stopped. Idempotent."""
+        ...
+
 
 Missing = Callable[[str], Sequence[str]]
 """What is missing in the ancestry of a reference; empty when it is complete."""

@@ -54,6 +54,43 @@ def test_a_third_release_takes_the_place_of_the_one_that_was_kept(stage: Stage) 
     assert releases[2] in completed.payload["reason"]
 
 
+def test_it_is_said_beforehand_which_release_can_no_longer_be_returned_to(stage: Stage) -> None:
+    first, second = stage.release("delay@1"), stage.release("delay@2")
+    bad = stage.release("delay@3", "error")
+    seen: list[tuple[str, str]] = []
+    for release in (first, second):
+        stage.delivery.start(ENDPOINT, release, observe=lambda *told: seen.append(told))
+    assert "making-room" not in [step for step, _ in seen]
+    seen.clear()
+    with pytest.raises(CheckFailed):
+        stage.delivery.start(ENDPOINT, bad, observe=lambda *told: seen.append(told))
+    step, words = seen[0]
+    assert step == "making-room"
+    assert first in words
+    assert "no longer" in words
+    assert stage.served() == second
+
+
+def test_what_was_written_for_an_arm_goes_with_it(stage: Stage) -> None:
+    first, second = stage.release("delay@1"), stage.release("delay@2")
+    bad = stage.release("delay@3", "error")
+
+    def written() -> set[str]:
+        return {path.stem for path in (stage.root / "specs").iterdir()}
+
+    stage.delivery.start(ENDPOINT, first)
+    now = stage.delivery.start(ENDPOINT, second).state
+    assert now.live is not None
+    assert now.previous is not None
+    assert written() == {now.live.upstream, now.previous.upstream}
+    now = stage.delivery.rollback(ENDPOINT, "users complain")
+    assert now.live is not None
+    assert written() == {now.live.upstream}
+    with pytest.raises(CheckFailed):
+        stage.delivery.start(ENDPOINT, bad)
+    assert written() == {now.live.upstream}
+
+
 @pytest.mark.parametrize(
     ("behaviour", "test", "words"),
     [

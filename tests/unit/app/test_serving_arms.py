@@ -11,7 +11,7 @@ import pytest
 from tests.support.delivery import ENDPOINT, Stage, staged
 from triune.app.serving_arms import ModelExamples, ServingArms, WorkspaceTests
 from triune.core.entrypoints import EntryPointError
-from triune.core.files import write_json
+from triune.core.files import read_json, write_json
 from triune.core.process import HttpReady
 from triune.core.workspace import Workspace
 from triune.delivery.smoke import SmokeTest
@@ -40,6 +40,29 @@ def test_the_server_gets_all_of_the_release(stage: Stage) -> None:
     assert [(item.name, item.width) for item in spec.inputs] == [("x", 1)]
     again = ServingArms(stage.workspace, stage.delivery.releases, key).process(release, arm)
     assert again == process
+
+
+def test_prometheus_is_told_of_an_arm_until_it_is_forgotten(stage: Stage) -> None:
+    run = stage.workspace.run_folder
+    arms = ServingArms(stage.workspace, stage.delivery.releases, stage.root / "signing.pub")
+    near = "arm-flights-delay-green-blue"  # another endpoint's, of nearly the same name
+    for model in ("delay@1", "delay@2"):
+        release = stage.delivery.releases.get(stage.release(model))
+        green = Arm(release.ref, Colour.GREEN, 4711, "arm-flights-delay-green")
+        arms.process(release, green)
+    arms.process(release, Arm(release.ref, Colour.BLUE, 4712, near))
+    assert read_json(run / "targets" / "arm-flights-delay-green.json") == [
+        {
+            "targets": ["127.0.0.1:4711"],
+            "labels": {"endpoint": ENDPOINT, "release": release.ref, "arm": "green"},
+        }
+    ]
+    assert len(list((run / "arms").iterdir())) == 3
+    for _ in range(2):
+        arms.forget(green)
+        assert [path.stem for path in (run / "targets").iterdir()] == [near]
+        (left,) = (run / "arms").iterdir()
+        assert left.stem.startswith(near)
 
 
 def test_an_example_has_exactly_the_columns_that_callers_send(stage: Stage) -> None:

@@ -56,6 +56,7 @@ def settings(workspace: Workspace, addresses: Addresses) -> dict[str, Any]:
         _job("alertmanager", addresses.at("alertmanager")),
         {
             "job_name": "models",
+            "honor_labels": True,  # the servers' own metrics have the labels of their targets
             "file_sd_configs": [{"files": [f"{run}/targets/*.json"], "refresh_interval": "5s"}],
         },
     ]
