@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from triune.core.waiting import wait_until
 from triune.core.workspace import Workspace
 from triune.operations.services import processes
 from triune.operations.services.addresses import Addresses
+from triune.operations.services.engines.postgres import SYSTEM_FOLDER
 from triune.operations.services.model import ProcessStatus
 from triune.operations.services.supervisor import Supervisor
 
@@ -37,9 +39,20 @@ def make_workspace(tmp_path: Path) -> Iterator[MakeWorkspace]:
         return made[-1]
 
     yield make
-    for workspace in made:
+    with ExitStack() as stack:
+        for workspace in made:
+            stack.callback(clear, workspace)
+
+
+def clear(workspace: Workspace) -> None:
+    """End a workspace's processes and delete the data that root keeps outside of it, even
+    where something would not end: nobody would find that data again."""
+    try:
         Supervisor(workspace).down()
-        shutil.rmtree(Path("/var/lib/triune") / workspace.marker, ignore_errors=True)
+    finally:
+        outside = SYSTEM_FOLDER / workspace.marker
+        if outside.exists():
+            shutil.rmtree(outside)
 
 
 @pytest.fixture
