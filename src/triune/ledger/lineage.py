@@ -169,9 +169,9 @@ class Coverage:
     incomplete: tuple[Incomplete, ...]
 
     @property
-    def share(self) -> float:
-        """Complete artifacts over all; 1.0 when there are none."""
-        return self.complete / self.total if self.total else 1.0
+    def share(self) -> float | None:
+        """Complete artifacts over all; None when there are none."""
+        return self.complete / self.total if self.total else None
 
 
 def describing(events: Iterable[Event]) -> dict[str, Event]:

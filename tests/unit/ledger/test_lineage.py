@@ -163,5 +163,5 @@ def test_coverage_counts_artifacts_and_names_the_incomplete() -> None:
     assert found.share == 5 / 7
 
 
-def test_coverage_of_nothing_is_whole() -> None:
-    assert ancestry.coverage(SqlStore()).share == 1.0
+def test_coverage_of_nothing_has_no_share() -> None:
+    assert ancestry.coverage(SqlStore()).share is None
