@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json
+from triune.cli.output import JSON_OPTION, here, many, print_json
 
 app = typer.Typer(add_completion=False)
 
@@ -19,7 +19,7 @@ def check(as_json: bool = JSON_OPTION) -> None:
         print_json(sound)
         return
     typer.echo(
-        f"{sound.workspace} is sound (profile {sound.profile}): {sound.datasets} datasets, "
-        f"{sound.features} feature views, {sound.trainings} trainings, "
-        f"{sound.endpoints} endpoints, {sound.entry_points} entry points."
+        f"{sound.workspace} is sound (profile {sound.profile}): {many(sound.datasets, 'dataset')}, "
+        f"{many(sound.features, 'feature view')}, {many(sound.trainings, 'training')}, "
+        f"{many(sound.endpoints, 'endpoint')}, {many(sound.entry_points, 'entry point')}."
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.output import JSON_OPTION, here, many, print_json, print_table, size, when
 
 if TYPE_CHECKING:
     from triune.data.model import DatasetVersion, Status
@@ -20,6 +20,9 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Build, version, check out and inspect datasets.",
 )
+
+_NO_DATASET = "triune.toml declares no dataset; add `[datasets.<name>]` with its `path`"
+_NO_BUILD = "no dataset has a build function; add `build` to `[datasets.<name>]` in triune.toml"
 
 NAMES = typer.Argument(None, help="Datasets by name; none means all that triune.toml declares.")
 VERSION = typer.Argument(help="A reference, name@digest (may be shortened), or a name.")
@@ -34,8 +37,10 @@ def build(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> No
     if as_json:
         print_json(built)
         return
-    rows = [(b.name, b.path, b.files, _size(b.bytes), "yes" if b.changed else "no") for b in built]
-    print_table(("dataset", "path", "files", "size", "changed"), rows)
+    rows = [
+        (b.name, _near(b.path), b.files, size(b.bytes), "yes" if b.changed else "no") for b in built
+    ]
+    print_table(("dataset", "path", "files", "size", "changed"), rows, empty=_NO_BUILD)
 
 
 @app.command()
@@ -54,8 +59,11 @@ def status(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> N
     if as_json:
         print_json([_status_row(one) for one in found])
         return
-    rows = [(s.name, s.state.value, s.version.ref if s.version else "", s.path) for s in found]
-    print_table(("dataset", "state", "version", "path"), rows)
+    rows = [
+        (s.name, s.state.value, s.version.ref if s.version else "none", _near(s.path))
+        for s in found
+    ]
+    print_table(("dataset", "state", "version", "path"), rows, keep=3, empty=_NO_DATASET)
     for one in found:
         for change in one.changes:
             typer.echo(f"{one.name}: {change}")
@@ -66,7 +74,9 @@ def log(name: str = typer.Argument(help="The dataset."), *, as_json: bool = JSON
     """List every version of a dataset, the newest first."""
     with _data() as data:
         versions = list(data.log(name))
-    _print_versions(versions, as_json)
+    _print_versions(
+        versions, as_json, empty=f"no version of {name} yet; `triune data add {name}` records one"
+    )
 
 
 @app.command()
@@ -77,13 +87,13 @@ def show(version: str = VERSION, *, as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found.ref}  {found.at:%Y-%m-%d %H:%M:%S} UTC")
-    typer.echo(f"{found.digest}  {found.count} files, {_size(found.bytes)}")
+    typer.echo(f"{found.ref}  {when(found.at)}")
+    typer.echo(f"{found.digest}  {many(found.count, 'file')}, {size(found.bytes)}")
     rows = [
-        (f.name, _size(f.bytes), f.rows, ", ".join(f.columns or ()), f.digest[7:19])
+        (f.name, size(f.bytes), f.rows, f.digest[7:19], ", ".join(f.columns or ()))
         for f in found.files
     ]
-    print_table(("file", "size", "rows", "columns", "sha256"), rows)
+    print_table(("file", "size", "rows", "sha256", "columns"), rows, wrap=True)
 
 
 @app.command()
@@ -142,12 +152,18 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
         yield line.update
 
 
-def _print_versions(versions: list[DatasetVersion], as_json: bool) -> None:
+def _print_versions(versions: list[DatasetVersion], as_json: bool, *, empty: str = "") -> None:
     if as_json:
         print_json(versions)
         return
-    rows = [(v.ref, f"{v.at:%Y-%m-%d %H:%M:%S}", v.count, _size(v.bytes)) for v in versions]
-    print_table(("version", "recorded (UTC)", "files", "size"), rows)
+    rows = [(v.ref, when(v.at), v.count, size(v.bytes)) for v in versions]
+    print_table(("version", "recorded", "files", "size"), rows, empty=empty or _NO_DATASET)
+
+
+def _near(path: str | Path) -> str:
+    """A path below the workspace as it is written in triune.toml."""
+    root = here().root
+    return str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else str(path)
 
 
 def _status_row(status: Status) -> dict[str, Any]:
@@ -159,12 +175,3 @@ def _status_row(status: Status) -> dict[str, Any]:
         "version": status.version.ref if status.version else None,
         "changes": list(status.changes),
     }
-
-
-def _size(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -10,11 +10,13 @@ from typing import Any
 import typer
 
 from triune.cli.moments import moment
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.output import JSON_OPTION, here, print_json, print_table, screen, when
 from triune.ledger import kinds
 from triune.ledger.ports import Query, Stored
 
 app = typer.Typer(add_completion=False)
+
+_DAY = len("2026-01-31")
 
 
 @app.command()
@@ -54,7 +56,7 @@ def events(
         elif as_json:
             print_json([as_dict(stored) for stored in shown])
         else:
-            print_table(("time", "kind", "subject", "actor", "what"), map(_cells, shown), keep=3)
+            _print_table(shown)
     finally:
         context.close()
 
@@ -103,10 +105,27 @@ def _newest(backwards: Iterator[Stored]) -> list[Stored]:
     return list(backwards)[::-1]
 
 
+def _print_table(shown: list[Stored]) -> None:
+    """The events; in a terminal the day is named once when it is the same for all."""
+    rows = [_cells(stored) for stored in shown]
+    days = {time[:_DAY] for time, *_ in rows}
+    header = "time"
+    if len(days) == 1 and screen().is_terminal:
+        (header,) = days
+        rows = [(time[_DAY + 1 :], *rest) for time, *rest in rows]
+    print_table(
+        (header, "kind", "subject", "actor", "what"),
+        rows,
+        keep=3,
+        first_out=("actor",),
+        empty="no event matches; `triune events` without options shows the newest, and "
+        "`triune loop` or `triune train` make some",
+    )
+
+
 def _cells(stored: Stored) -> tuple[str, ...]:
     event = stored.event
-    time = event.at.astimezone().strftime("%m-%d %H:%M:%S")
-    return time, event.kind, event.subject, event.actor, brief(event.payload)
+    return when(event.at), event.kind, event.subject, event.actor, brief(event.payload)
 
 
 def _print_line(stored: Stored, as_json: bool) -> None:

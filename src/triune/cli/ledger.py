@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.output import JSON_OPTION, here, many, print_facts, print_json, print_table, size
 from triune.core.errors import CheckFailed, Refused
 
 app = typer.Typer(
@@ -41,11 +41,11 @@ def info(as_json: bool = JSON_OPTION) -> None:
         ("events", found.events),
         ("edges", found.edges),
         ("runs", found.runs),
-        ("size", f"{found.size / 2**20:.1f} MiB"),
-        ("journal", f"{found.waiting} bytes in {found.segments} segments"),
+        ("size", size(found.size)),
+        ("journal", f"{size(found.waiting)} in {many(found.segments, 'segment')}"),
         ("set aside", ", ".join(found.damaged) or "none"),
     ]
-    print_table(("", ""), rows)
+    print_facts(rows)
 
 
 @app.command()
@@ -57,13 +57,13 @@ def verify(as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json({"sound": not findings, "findings": findings})
     elif findings:
-        print_table(("where", "what"), [(one.where, one.what) for one in findings])
+        print_table(("where", "what"), [(one.where, one.what) for one in findings], wrap=True)
     else:
         typer.echo("The ledger is sound.")
     if findings and not as_json:
         raise CheckFailed(
             "ledger-not-sound",
-            f"{len(findings)} findings",
+            many(len(findings), "finding"),
             hint="Restore the ledger from a backup if events are missing; else mend each finding.",
         )
     if findings:

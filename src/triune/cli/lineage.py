@@ -118,11 +118,13 @@ def _show_coverage(found: Coverage, form: Format) -> None:
                 ],
             }
         )
+    elif found.share is None:
+        typer.echo("nothing to cover yet: no dataset, feature view, run, model or release is known")
     else:
         typer.echo(f"{found.complete} of {found.total} artifacts complete: {found.share:.1%}")
         rows = [(one.ref, gap.ref, gap.what) for one in found.incomplete for gap in one.gaps]
         if rows:
-            print_table(("artifact", "gap at", "what"), rows)
+            print_table(("artifact", "gap at", "what"), rows, wrap=True)
     if found.incomplete and form is not Format.TREE:
         raise typer.Exit(int(CheckFailed.exit_code))
     if found.incomplete:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from triune.cli.output import many, screen, when
 from triune.core.ids import kind_of
 from triune.ledger.envelope import Edge, Event
 from triune.ledger.lineage import Lineage, Node
 
-_MOST_FACTS = 24
-_LONGEST = 60
+_MOST_FACTS = 12
+_LONGEST = 200
 _COLOURS = {
     "prediction": "magenta",
     "release": "green",
@@ -31,13 +31,16 @@ def print_tree(found: Lineage) -> None:
     """Print the ancestors of a node, and the gaps."""
     tree = Tree(_label(found.root), guide_style="dim")
     _grow(tree, found.root)
-    console = Console()
-    console.print(tree, soft_wrap=True)
+    console = screen()
+    console.print(tree)
     if found.complete:
-        console.print(f"complete: {sum(1 for _ in found.nodes())} nodes, no gap", style="green")
+        console.print(
+            f"complete: {many(sum(1 for _ in found.nodes()), 'node')}, no gap", style="green"
+        )
         return
     for gap in found.gaps:
-        console.print(f"[red]gap[/red] {escape(gap.ref)}: {escape(gap.what)}")
+        words = f"[red]gap[/red] {escape(gap.ref)}: {escape(gap.what)}"
+        console.print(words, soft_wrap=True)
 
 
 def _grow(tree: Tree, node: Node) -> None:
@@ -61,24 +64,47 @@ def _label(node: Node) -> str:
 
 
 def facts(event: Event) -> list[str]:
-    """What an event says of its subject, in lines of ``key value`` pairs; tables one line each."""
-    plain: list[str] = [f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}", f"by {event.actor}"]
+    """What an event says of its subject, in lines of ``key value`` pairs; tables one line each.
+
+    Left out is what only repeats the reference, or that of a parent, which the tree shows.
+    """
+    plain: list[str] = [when(event.at), f"by {event.actor}"]
     tables: list[str] = []
+    shown = {one for edge in event.edges for one in _spellings(edge.parent)}
     for key, value in event.payload.items():
+        if _empty(value) or _repeats(event.subject, shown, key, value):
+            continue
         if isinstance(value, Mapping):
             inner = [f"{name}={_short(v)}" for name, v in value.items() if not _empty(v)]
-            if inner:
-                tables.append(f"{key}: {' '.join(_cut(inner))}")
+            tables += [f"{key}: {_brief(inner)}"] if inner else []
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            tables += [f"{key}: {' '.join(_cut([_short(v) for v in value]))}"] if value else []
-        elif not _empty(value):
+            left = [_short(v) for v in value if str(v) not in shown]
+            tables += [f"{key}: {_brief(left)}"] if left else []
+        else:
             plain.append(f"{key} {_short(value)}")
     return [" · ".join(plain), *tables]
 
 
-def _cut(words: list[str]) -> list[str]:
-    left = len(words) - _MOST_FACTS
-    return words if left <= 0 else [*words[:_MOST_FACTS], f"(and {left} more)"]
+def _spellings(ref: str) -> set[str]:
+    """How a payload may write a reference: whole, or without its kind."""
+    return {ref, ref.partition(":")[2]}
+
+
+def _repeats(subject: str, shown: set[str], key: str, value: Any) -> bool:
+    text = str(value)
+    if text in shown or text in _spellings(subject):
+        return True
+    name, _, tail = subject.partition(":")[2].partition("@")
+    if key in {"name", "version"}:
+        return text in {name, tail}
+    return key == "digest" and bool(tail) and text.removeprefix("sha256:").startswith(tail)
+
+
+def _brief(words: list[str]) -> str:
+    """The words of a table, or how many there are where nobody would read them all."""
+    if len(words) <= _MOST_FACTS:
+        return " ".join(words)
+    return f"{len(words)} entries (--json shows them)"
 
 
 def _empty(value: Any) -> bool:
@@ -129,8 +155,8 @@ def print_descendants(ref: str, edges: Iterable[Edge], *, limited: bool) -> None
             known.append(edge.child)
     tree = Tree(f"[bold]{escape(ref)}[/bold]", guide_style="dim")
     _grow_down(tree, ref, children, {ref})
-    console = Console()
-    console.print(tree, soft_wrap=True)
+    console = screen()
+    console.print(tree)
     if limited:
         console.print("there are more; raise --limit to see them", style="dim")
 
@@ -149,4 +175,4 @@ def _grow_down(tree: Tree, ref: str, children: Mapping[str, list[str]], seen: se
         seen.add(child)
         _grow_down(tree.add(label), child, children, seen)
     if predictions:
-        tree.add(f"[dim]{predictions} predictions[/dim]")
+        tree.add(f"[dim]{many(predictions, 'prediction')}[/dim]")

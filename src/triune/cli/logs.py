@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.output import JSON_OPTION, here, print_json, print_table, size
 
 app = typer.Typer(add_completion=False)
 
@@ -26,7 +26,8 @@ def logs(
         if as_json:
             print_json([{"name": known, "bytes": size} for known, size in rows])
         else:
-            print_table(("service", "bytes"), rows)
+            sizes = [(known, size(length)) for known, length in rows]
+            print_table(("log", "size"), sizes, empty="no log yet; `triune up` starts the services")
         return
     path = reading.find(folder, name)
     end = reading.size(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.output import JSON_OPTION, here, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
     from triune.models.registry.model import ModelVersion
@@ -34,7 +34,10 @@ def list_models(
         return
     print_table(
         ("version", "aliases", "run", "registered", "by"),
-        ((v.ref, ", ".join(v.aliases), v.run[-8:], _moment(v.registered), v.actor) for v in found),
+        ((v.ref, ", ".join(v.aliases), v.run[-8:], when(v.registered), v.actor) for v in found),
+        first_out=("by",),
+        empty="no model is registered yet; `triune train TRAINING` makes a run and registers its "
+        "model",
     )
 
 
@@ -49,9 +52,12 @@ def show(version: str = _VERSION, *, as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json(_plain(found) | {"facts": facts})
         return
-    rows = {name: value for name, value in _plain(found).items() if name != "aliases"}
-    print_table(("", ""), {**rows, "aliases": ", ".join(found.aliases)}.items())
-    print_table(("metric", "last value"), facts.get("run", {}).get("metrics", {}).items())
+    shown = {"registered": when(found.registered), "aliases": ", ".join(found.aliases) or "none"}
+    print_facts((_plain(found) | shown).items())
+    metrics = facts.get("run", {}).get("metrics", {})
+    if metrics:
+        typer.echo()
+        print_facts(metrics.items(), title="metrics, the last value of each")
 
 
 @app.command()

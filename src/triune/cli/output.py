@@ -5,19 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from triune.cli.chosen import chosen
+from triune.cli.layout import GAP, fit
 from triune.core.errors import ConfigError, TriuneError
 from triune.core.workspace import Workspace, find
 
+if TYPE_CHECKING:
+    from rich.console import Console, OverflowMethod
+    from rich.table import Table
+
 _UNLIMITED = 100_000
+_NARROWEST = 20
 
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON instead of a table.")
 
@@ -53,29 +60,120 @@ def print_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
-    title: str = "",
     keep: int = 1,
+    first_out: Sequence[str] = (),
+    wrap: bool = False,
+    empty: str = "",
 ) -> None:
-    """Print rows as a table, one line each.
+    """Print rows as a table, one line each; without any, the sentence ``empty``.
 
-    In a terminal cells are cut to fit, those of the first ``keep`` columns last; elsewhere every
-    cell is whole, so that what is piped on can be searched.
+    Where a terminal is too narrow, long cells are cut and then columns left out and named, those
+    in ``first_out`` first; the first ``keep`` columns stay whole. With ``wrap`` nothing is cut or
+    left out: cells go on in further lines. What is no terminal gets every cell whole in one line.
     """
+    cells = [["" if cell is None else cell for cell in row] for row in rows]
+    if not cells and empty:
+        typer.echo(empty)
+        return
+    headers = [len(column) for column in columns]
+    natural = [
+        max([length, *(_longest(row[place]) for row in cells)])
+        for place, length in enumerate(headers)
+    ]
+    console = screen()
+    places = [place for name in first_out for place, known in enumerate(columns) if known == name]
+    if wrap or not console.is_terminal:
+        widths: dict[int, int | None] = dict.fromkeys(range(len(columns)))
+    else:
+        widths = dict(fit(natural, headers, console.width, keep=keep, first_out=places))
+        console = screen(at_least=sum(w + GAP for w in widths.values() if w))
+    console.print(_table(columns, cells, widths, wrap=wrap and console.is_terminal, keep=keep))
+    left_out = [name for place, name in enumerate(columns) if place not in widths]
+    if left_out:
+        words = f"not shown: {', '.join(left_out)} (a wider window or --json shows them)"
+        console.print(words, style="dim", soft_wrap=True, highlight=False)
+
+
+def print_facts(facts: Iterable[tuple[str, object]], *, title: str = "") -> None:
+    """Print names and values below each other.
+
+    Long values go on in further lines, between words only: a word that is too long is left to
+    the terminal, so that an address or a digest can be copied.
+    """
+    if title:
+        typer.secho(title, bold=True)
+    rows = [(name, "" if value is None else str(value)) for name, value in facts]
+    indent = max((len(name) for name, _ in rows), default=0) + GAP
+    room = max(screen().width - indent, _NARROWEST)
+    for name, value in rows:
+        lines = [part for line in value.splitlines() for part in _wrapped(line, room)] or [""]
+        typer.echo(f"{name:<{indent}}{lines[0]}".rstrip())
+        for line in lines[1:]:
+            typer.echo(f"{'':<{indent}}{line}")
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+
+
+def screen(*, at_least: int = 0) -> Console:
+    """Where results are printed: as wide as the terminal, or without limit where there is none."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=_UNLIMITED)
-    table = Table(title=title or None, box=None, header_style="bold", pad_edge=False)
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    for place, column in enumerate(columns):
-        longest = max([len(column), *(len(row[place]) for row in cells)])
-        least = min(longest, console.width // 2) if place < keep else None
-        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=least)
-    for row in cells:
-        table.add_row(*row)
-    console.print(table)
+        return Console(width=_UNLIMITED)
+    return console if console.width >= at_least else Console(width=at_least)
+
+
+def when(moment: datetime | int | float) -> str:
+    """A moment (or microseconds since 1970) as people read it, in the machine's own time zone."""
+    if not isinstance(moment, datetime):
+        moment = datetime.fromtimestamp(moment / 1e6, UTC)
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(number: int) -> str:
+    """A number of bytes with a fitting unit."""
+    if number < 1000:
+        return f"{number} B"
+    value = number / 1000
+    for unit in ("kB", "MB"):
+        if value < 1000:
+            return f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def many(count: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", " ")
+
+
+def _longest(cell: object) -> int:
+    return max((len(line) for line in str(cell).splitlines()), default=0)
+
+
+def _table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    widths: Mapping[int, int | None],
+    *,
+    wrap: bool,
+    keep: int,
+) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False, show_header=any(columns))
+    for place, width in widths.items():
+        whole = not wrap or place < keep
+        overflow: OverflowMethod = "fold" if wrap else "ellipsis"
+        table.add_column(Text(columns[place]), no_wrap=whole, overflow=overflow, width=width)
+    for row in rows:
+        cells = [row[place] for place in widths]
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in cells))
+    return table
 
 
 def show_error(error: TriuneError, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.output import JSON_OPTION, here, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
     from triune.delivery.release import Release
@@ -55,10 +55,9 @@ def list_releases(
         return
     print_table(
         ("release", "endpoint", "model", "created", "by", "forced"),
-        [
-            (r.ref, r.endpoint, r.model, f"{r.created:%Y-%m-%d %H:%M:%S}", r.actor, _yes(r.forced))
-            for r in found
-        ],
+        [(r.ref, r.endpoint, r.model, when(r.created), r.actor, _yes(r.forced)) for r in found],
+        first_out=("forced", "by", "endpoint"),
+        empty="no release yet; `triune release create ENDPOINT --model NAME@VERSION` makes one",
     )
 
 
@@ -77,7 +76,7 @@ def show(
     from triune.delivery.release import settings_of
 
     rows = [("release", found.ref), ("digest", found.digest), *settings_of(found.bundle)]
-    print_table(("setting", "value"), rows)
+    print_facts((key, _words(value)) for key, value in rows)
 
 
 @app.command()
@@ -93,7 +92,12 @@ def diff(
     if as_json:
         print_json(changes)
         return
-    print_table(("setting", before, after), [(c.key, c.before, c.after) for c in changes])
+    print_table(
+        ("setting", before.partition(":")[2] or before, after.partition(":")[2] or after),
+        [(c.key, _words(c.before), _words(c.after)) for c in changes],
+        wrap=True,
+        empty=f"{before} and {after} have the same settings",
+    )
 
 
 @contextmanager
@@ -112,6 +116,22 @@ def _as_dict(release: Release) -> dict[str, object]:
 
     bundle: dict[str, object] = msgspec.to_builtins(release.bundle)
     return {"release": release.ref, "digest": release.digest, **bundle}
+
+
+def _words(value: object) -> str:
+    """A setting as people read it."""
+    import json
+
+    if value is None or value in ({}, ()):
+        return "none"
+    if isinstance(value, dict) and "datatype" in value:
+        width = f" x {value['width']}" if value.get("width", 1) != 1 else ""
+        return f"{value.get('name', '')} {value['datatype']}{width}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(one)}" for key, one in value.items())
+    if isinstance(value, tuple | list):
+        return ", ".join(_words(one) for one in value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _yes(value: bool) -> str:

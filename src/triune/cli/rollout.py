@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.output import JSON_OPTION, here, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
-    from triune.delivery.service import Delivery, Plan
+    from triune.delivery.service import Delivery, EndpointStatus, Plan
     from triune.delivery.state import EndpointState
 
 app = typer.Typer(
@@ -70,22 +69,12 @@ def status(
     if as_json:
         print_json(found)
         return
-    print_table(
-        ("endpoint", "phase", "serves", "ready", "kept", "until"),
-        [
-            (
-                s.endpoint,
-                s.phase.value,
-                s.live.release if s.live else None,
-                "yes" if s.ready else s.words,
-                s.previous.release if s.previous else None,
-                _moment(s.rollback_until),
-            )
-            for s in found
-        ],
-    )
-    for one in found:
-        typer.echo(f"{one.endpoint}: {one.sentence}")
+    if not found:
+        typer.echo("no endpoint yet; add `[endpoints.<name>]` to triune.toml")
+    for place, one in enumerate(found):
+        if place:
+            typer.echo()
+        print_facts(_facts(one), title=one.endpoint)
 
 
 @app.command()
@@ -142,7 +131,8 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
     for number, step in enumerate(plan.steps, 1):
         typer.echo(f"  {number}. {step}")
     if plan.changes:
-        print_table(("setting", "now", "then"), [(c.key, c.before, c.after) for c in plan.changes])
+        rows = [(c.key, c.before, c.after) for c in plan.changes]
+        print_table(("setting", "now", "then"), rows, wrap=True)
 
 
 def _as_dict(now: EndpointState) -> dict[str, Any]:
@@ -152,7 +142,18 @@ def _as_dict(now: EndpointState) -> dict[str, Any]:
     return {**value, "phase": now.phase.value}
 
 
-def _moment(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%H:%M:%S")
+def _facts(now: EndpointStatus) -> Iterator[tuple[str, object]]:
+    yield "phase", f"{now.phase.value}: {now.sentence}"
+    yield "serves", now.live.release if now.live else "nothing"
+    if now.live:
+        yield "ready", "yes" if now.ready else _not_ready(now.words)
+    if now.previous:
+        yield "kept", now.previous.release
+    if now.rollback_until is not None:
+        yield "kept until", when(now.rollback_until * 1e6)
+
+
+def _not_ready(words: str) -> str:
+    if words.startswith("no answer"):
+        return "no: it does not answer; `triune up` starts it"
+    return f"no: {words}"

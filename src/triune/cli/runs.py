@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.output import JSON_OPTION, here, many, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from triune.app.context import Context
     from triune.ledger.runs import IndexedRun
     from triune.models.tracking.model import RunRecord
@@ -67,23 +68,22 @@ def show(run: str = typer.Argument(help="The run."), *, as_json: bool = JSON_OPT
         "run": record.ref,
         "name": record.name,
         "status": record.status.value,
-        "started": _moment(record.started),
+        "started": when(record.started),
         "seconds": "" if record.seconds is None else f"{record.seconds:.1f}",
         "by": f"{record.actor} on {record.host}",
-        **{role: ref for ref, role in record.inputs},
-        **record.details,
+        **_facts(record),
+        "error": record.error,
     }
-    if record.error:
-        head["error"] = record.error
-    print_table(("", ""), head.items())
+    print_facts((name, value) for name, value in head.items() if value not in (None, ""))
     for title, values in (
-        ("parameter", record.params),
-        ("metric", record.metrics),
-        ("tag", record.tags),
-        ("artifact", record.artifacts),
+        ("parameters", record.params),
+        ("metrics", record.metrics),
+        ("tags", record.tags),
+        ("artifacts", record.artifacts),
     ):
         if values:
-            print_table((title, ""), values.items())
+            typer.echo()
+            print_facts(values.items(), title=title)
 
 
 @app.command()
@@ -105,6 +105,7 @@ def compare(
     print_table(
         ("", records[0].id[-8:], records[1].id[-8:]),
         (_marked(name, one, other, same) for name, one, other, same in rows),
+        wrap=True,
     )
 
 
@@ -119,7 +120,7 @@ def sync(*, as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json({"runs": count})
     else:
-        typer.echo(f"{count} runs shipped" if count else "nothing left to ship")
+        typer.echo(f"{many(count, 'run')} shipped" if count else "nothing left to ship")
 
 
 def _list(where: list[str], sort: str, ascending: bool, limit: int, as_json: bool) -> None:
@@ -137,16 +138,21 @@ def _list(where: list[str], sort: str, ascending: bool, limit: int, as_json: boo
     metrics = list(dict.fromkeys([*named, *(m for run in found for m in run.metrics)]))
     shown = metrics[:SHOWN_METRICS]
     print_table(
-        ("run", "name", "status", "started", "seconds", *shown), (_cells(r, shown) for r in found)
+        ("run", "name", "status", "started", "seconds", *shown),
+        (_cells(r, shown) for r in found),
+        keep=2,
+        empty="no run meets the conditions; `triune runs` lists all"
+        if conditions
+        else "no run yet; `triune train TRAINING` makes one",
     )
     if len(metrics) > len(shown):
-        typer.echo(f"and {len(metrics) - len(shown)} more metrics: `triune runs show RUN`")
+        typer.echo(f"and {many(len(metrics) - len(shown), 'more metric')}: `triune runs show RUN`")
 
 
 def _cells(run: IndexedRun, metrics: Sequence[str]) -> list[object]:
     seconds = None if run.finished is None else f"{(run.finished - run.started) / 1e6:.1f}"
     values = [f"{run.metrics[m]:.5g}" if m in run.metrics else None for m in metrics]
-    return [run.id[-8:], run.name, run.status, _moment(run.started), seconds, *values]
+    return [run.id[-8:], run.name, run.status, when(run.started), seconds, *values]
 
 
 def _indexed(run: IndexedRun) -> dict[str, Any]:
@@ -194,17 +200,12 @@ def _facts(record: RunRecord) -> dict[str, Any]:
     return {"name": record.name, "status": record.status.value, **inputs, **record.details}
 
 
-def _marked(name: str, one: Any, other: Any, same: bool) -> tuple[str, ...]:
-    from rich.markup import escape
+def _marked(name: str, one: Any, other: Any, same: bool) -> list[Text]:
+    from rich.text import Text
 
-    cells = [escape("" if value is None else str(value)) for value in (name, one, other)]
-    if same:
-        return tuple(cells)
-    return (f"[yellow]{cells[0]}[/]", *(f"[bold yellow]{cell}[/]" for cell in cells[1:]))
-
-
-def _moment(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    cells = ["" if value is None else str(value) for value in (name, one, other)]
+    styles = ("", "", "") if same else ("yellow", "bold yellow", "bold yellow")
+    return [Text(cell, style) for cell, style in zip(cells, styles, strict=True)]
 
 
 @contextmanager

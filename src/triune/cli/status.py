@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.output import JSON_OPTION, here, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
     from triune.app.status import Status
@@ -25,11 +25,10 @@ def status(*, as_json: bool = JSON_OPTION) -> None:
         print_json(now)
         return
     _print_services(now)
-    if now.endpoints:
+    for e in now.endpoints:
         typer.echo()
-        columns = ("endpoint", "phase", "serves", "can go back to", "url")
-        rows = [(e.endpoint, e.phase, e.release, e.previous, e.url) for e in now.endpoints]
-        print_table(columns, rows)
+        facts = {"phase": e.phase, "serves": e.release, "can go back to": e.previous, "url": e.url}
+        print_facts(((name, value or "nothing") for name, value in facts.items()), title=e.endpoint)
 
 
 def _print_services(now: Status) -> None:
@@ -57,7 +56,7 @@ def _print_services(now: Status) -> None:
         for line in now.services
     ]
     columns = ("service", "state", "ready", "pid", "up for", "restarts", "memory", "address")
-    print_table(columns, rows)
+    print_table(columns, rows, first_out=("restarts", "pid", "up for", "memory"))
 
 
 def _duration(seconds: float | None) -> str:
