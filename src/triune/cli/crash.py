@@ -8,13 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from triune.core.errors import ExitCode, TriuneError
-
-
-class UsageError(TriuneError):
-    """The command line itself is wrong."""
-
-    exit_code = ExitCode.USAGE
+from triune.core.errors import TriuneError, UsageError
 
 
 def internal(error: Exception) -> TriuneError:
@@ -24,10 +18,12 @@ def internal(error: Exception) -> TriuneError:
     text = "".join(traceback.format_exception(error))
     path = _keep(text)
     if path is None:
-        return TriuneError("internal-error", what, hint=f"Report it with its traceback:\n{text}")
+        return TriuneError(
+            "internal-error", f"unexpected {what}", hint=f"Report it with its traceback:\n{text}"
+        )
     return TriuneError(
         "internal-error",
-        what,
+        f"unexpected {what}",
         context=str(path),
         hint=f"This is a defect of Triune. Report it with its traceback: `cat {path}`",
     )
@@ -36,7 +32,10 @@ def internal(error: Exception) -> TriuneError:
 def usage(message: str, command: str) -> UsageError:
     """A wrong command line, for programs."""
     return UsageError(
-        "usage", message, context=command, hint=f"See its arguments: `{command} --help`."
+        "usage",
+        f"wrong command line: {message}",
+        context=command,
+        hint=f"See its arguments: `{command} --help`.",
     )
 
 

@@ -63,7 +63,7 @@ def verify(as_json: bool = JSON_OPTION) -> None:
     if findings and not as_json:
         raise CheckFailed(
             "ledger-not-sound",
-            many(len(findings), "finding"),
+            f"{len(findings)} findings",
             hint="Restore the ledger from a backup if events are missing; else mend each finding.",
         )
     if findings:

@@ -94,6 +94,12 @@ class ConfigError(TriuneError):
         return super().as_dict() | {"problems": problems}
 
 
+class UsageError(TriuneError):
+    """The command line itself is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
 class MissingEngine(TriuneError):
     """A program or package that a part needs is not installed."""
 

@@ -138,7 +138,7 @@ def test_an_unexpected_error_is_a_sentence_and_its_traceback_a_file(
     (tmp_path / "triune.toml").write_text("[workspace]\nname = 'a'\n")
     code, out, err = run_main("-w", str(tmp_path), "check")
     assert (code, out) == (1, "")
-    assert "error[internal-error]: ZeroDivisionError: of what nobody foresaw" in err
+    assert "error[internal-error]: unexpected ZeroDivisionError: of what nobody foresaw" in err
     assert "Traceback" not in err
     (kept,) = (tmp_path / ".triune" / "log").glob("crash-*.log")
     assert f"cat {kept}" in err

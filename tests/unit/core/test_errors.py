@@ -19,6 +19,7 @@ def test_an_error_as_an_object_names_what_where_and_how_to_mend() -> None:
 def test_every_kind_of_error_has_an_exit_code_of_its_own() -> None:
     kinds = [
         errors.TriuneError,
+        errors.UsageError,
         errors.ConfigError,
         errors.MissingEngine,
         errors.NotFound,
