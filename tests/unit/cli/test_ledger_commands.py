@@ -17,6 +17,7 @@ import pytest
 import typer
 
 from tests.support.events import made, served, whole_story
+from tests.support.keyboard import INTERRUPTIBLE
 from triune.cli.main import main
 from triune.cli.moments import moment
 from triune.core.workspace import Workspace
@@ -126,7 +127,8 @@ def test_events_that_only_wait_in_a_dead_journal_are_shown(
 
 
 def test_follow_prints_each_event_once_as_it_comes(workspace: Workspace) -> None:
-    command = [sys.executable, "-m", "triune.cli.main", "events", "-f", "--json", "-k", "loop.*"]
+    triune = [*INTERRUPTIBLE, sys.executable, "-m", "triune.cli.main"]
+    command = [*triune, "events", "-f", "--json", "-k", "loop.*"]
     follower = subprocess.Popen(command, cwd=workspace.root, stdout=subprocess.PIPE, text=True)
     assert follower.stdout is not None
     ledger = open_ledger(workspace)

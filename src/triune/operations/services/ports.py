@@ -29,11 +29,14 @@ def owner(name: str) -> str:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now."""
+    """Whether nobody listens on the port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
+        except PermissionError:
+            # A port below 1024, and we are not root: whether it is taken, only calling it tells.
+            return probe.connect_ex((HOST, port)) != 0
         except OSError:
             return False
     return True

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.keyboard import INTERRUPTIBLE
 from tests.support.services import (
     MakeWorkspace,
     kill,
@@ -145,7 +146,7 @@ def test_up_killed_in_the_middle_is_finished_by_the_next(
 def test_up_interrupted_by_the_keyboard_ends_at_once(workspace: Workspace) -> None:
     code = _UP.replace('specs = [web(workspace, f"s{n}", order=n) for n in range(5)]', _NEVER)
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(workspace.root)],
+        [*INTERRUPTIBLE, sys.executable, "-c", code, str(workspace.root)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
