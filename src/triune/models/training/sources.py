@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from triune.core.errors import NotFound
+
+_PARSING = threading.Lock()
+"""CPython before 3.11.5 raises SystemError when two threads build syntax trees at once."""
 
 
 def digest(entry_point: str, code: Path) -> str:
@@ -55,7 +59,8 @@ def _parents(module: str) -> Iterator[str]:
 
 def _imports(source: bytes, module: str, *, is_package: bool) -> Iterator[str]:
     try:
-        tree = ast.parse(source)
+        with _PARSING:
+            tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return  # importing it will say so; its bytes are hashed all the same
     for node in ast.walk(tree):
