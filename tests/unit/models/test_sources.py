@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,8 +13,6 @@ import pytest
 
 from triune.core.errors import NotFound
 from triune.models.training import sources
-
-NESTED = "x = " + "(" * 60 + "1" + ")" * 60 + "\n"
 
 
 def write(code: Path, **modules: str) -> None:
@@ -27,12 +29,36 @@ def test_it_sees_the_modules_that_are_imported_and_no_others(tmp_path: Path) -> 
     assert sources.digest("a:f", tmp_path) != before
 
 
+class Yielding:
+    """Garbage that lets another thread in when it is collected, also in the middle of parsing."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+@pytest.fixture
+def _eager_collector() -> Iterator[None]:
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(50)
+    sys.setswitchinterval(1e-6)
+    yield
+    gc.set_threshold(*thresholds)
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("_eager_collector")
 def test_several_threads_may_ask_at_once(tmp_path: Path) -> None:
-    body = "import b\n" + "def f(a):\n    if a:\n        return [a for a in a]\n" * 300
-    write(tmp_path, a=body + NESTED, b=body + NESTED)
+    write(tmp_path, a="def f(a):\n    if a:\n        return [a for a in a]\n" * 300)
+
+    def ask(_: int) -> str:
+        Yielding()
+        return sources.digest("a:f", tmp_path)
+
     with ThreadPoolExecutor(4) as pool:
-        digests = list(pool.map(lambda _: sources.digest("a:f", tmp_path), range(200)))
-    assert len(set(digests)) == 1
+        assert len(set(pool.map(ask, range(200)))) == 1
 
 
 def test_a_module_without_a_file_is_named(tmp_path: Path) -> None:
