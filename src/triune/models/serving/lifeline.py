@@ -78,10 +78,11 @@ def _listener(entry: Path, port: int) -> socket.socket | None:
         return None
     try:
         accepts = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        if accepts and candidate.getsockname()[1] == port:
-            return candidate
+        wanted = bool(accepts) and candidate.getsockname()[1] == port
     except OSError:  # not a socket of the internet
-        pass
+        wanted = False
+    if wanted:
+        return candidate
     candidate.close()
     return None
 

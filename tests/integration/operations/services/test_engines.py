@@ -235,6 +235,8 @@ def test_a_workspace_whose_state_was_deleted_begins_a_new_cluster(
     services.up(ctx)
     _postgres(ctx.addresses)
     services.down(ctx)
+    clusters = list((Path("/var/lib/triune") / workspace.marker).iterdir())
+    assert len(clusters) == 2, "the old cluster is left alone"
 
 
 def test_reach_is_judged_by_every_folder_on_the_way() -> None:
