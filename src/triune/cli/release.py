@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_facts, print_json, print_table, when
+from triune.cli.delivering import opened
+from triune.cli.output import JSON_OPTION, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
     from triune.delivery.release import Release
-    from triune.delivery.service import Delivery
 
 app = typer.Typer(
     add_completion=False,
@@ -32,7 +30,7 @@ def create(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Freeze a model version with the endpoint's settings into a release."""
-    with _delivery() as delivery:
+    with opened() as delivery:
         release = delivery.releases.create(endpoint, model, force=force)
     if as_json:
         print_json(_as_dict(release))
@@ -48,7 +46,7 @@ def list_releases(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """List releases, the newest first."""
-    with _delivery() as delivery:
+    with opened() as delivery:
         found = list(delivery.releases.all(endpoint or None))
     if as_json:
         print_json(found)
@@ -68,7 +66,7 @@ def show(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show everything a release is made of."""
-    with _delivery() as delivery:
+    with opened() as delivery:
         found = delivery.releases.get(release)
     if as_json:
         print_json(_as_dict(found))
@@ -87,7 +85,7 @@ def diff(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show every setting in which two releases differ."""
-    with _delivery() as delivery:
+    with opened() as delivery:
         changes = delivery.diff(before, after)
     if as_json:
         print_json(changes)
@@ -98,17 +96,6 @@ def diff(
         wrap=True,
         empty=f"{before} and {after} have the same settings",
     )
-
-
-@contextmanager
-def _delivery() -> Iterator[Delivery]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
-        yield context.delivery
-    finally:
-        context.close()
 
 
 def _as_dict(release: Release) -> dict[str, object]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_facts, print_json, print_table, when
+from triune.cli.delivering import opened
+from triune.cli.output import JSON_OPTION, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
-    from triune.delivery.service import Delivery, EndpointStatus, Plan
+    from triune.delivery.service import EndpointStatus, Plan
     from triune.delivery.state import EndpointState
 
 app = typer.Typer(
@@ -40,7 +41,7 @@ def start(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Start a release beside the live one, test it, and switch all traffic to it."""
-    with _delivery() as delivery:
+    with opened() as delivery:
         if dry_run:
             _print_plan(delivery.plan(endpoint, release), as_json=as_json)
             return
@@ -64,7 +65,7 @@ def status(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show what each endpoint serves and what is under way."""
-    with _delivery() as delivery:
+    with opened() as delivery:
         found = delivery.status(endpoint or None)
     if as_json:
         print_json(found)
@@ -85,23 +86,12 @@ def rollback(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Return an endpoint's traffic to its previous release."""
-    with _delivery() as delivery, _progress(quiet=as_json) as observe:
+    with opened() as delivery, _progress(quiet=as_json) as observe:
         now = delivery.rollback(endpoint, reason, observe=observe)
     if as_json:
         print_json(_as_dict(now))
         return
     typer.echo(f"{endpoint} serves {now.live.release if now.live else 'nothing'} again")
-
-
-@contextmanager
-def _delivery() -> Iterator[Delivery]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
-        yield context.delivery
-    finally:
-        context.close()
 
 
 @contextmanager

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
+from triune.cli.live import Shown
 from triune.models.tracking.model import RunRecord
 
 SHOWN_METRICS = 4
 
 
-class RunProgress:
+class RunProgress(Shown):
     """Takes a run as it stands, again and again; use as a context manager."""
 
     def __init__(self, name: str, *, quiet: bool = False) -> None:
@@ -29,20 +28,6 @@ class RunProgress:
         self._live = (
             Live(console=console, get_renderable=self._line, transient=True) if shown else None
         )
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def __call__(self, record: RunRecord) -> None:
         self._record = record

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
+from triune.cli.live import Shown
 from triune.operations.services.model import Phase, Progress
 
 _SETTLED = {
@@ -21,7 +21,7 @@ _SETTLED = {
 }
 
 
-class ServiceProgress:
+class ServiceProgress(Shown):
     """Takes `Progress` from any thread; use as a context manager."""
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -32,20 +32,6 @@ class ServiceProgress:
         self._latest: dict[str, Progress] = {}
         self._since: dict[str, float] = {}
         self._lock = threading.Lock()
-
-    def __enter__(self) -> ServiceProgress:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
         with self._lock:

@@ -185,7 +185,7 @@ def lineage(play: Play) -> Facts:
     wait_until(
         lambda: served() >= summary.good,
         timeout=CATCH_UP_SECONDS,
-        what=f"the ledger holds all {summary.good} predictions (it has {served()})",
+        what=f"the ledger holds all {summary.good} predictions",
         hint="`triune logs ingest` shows what keeps it.",
     )
     release = play.fact(Step.SWITCH, "release")

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.app.replay import records
@@ -241,10 +240,3 @@ class _Session:
         self._file.__exit__(None, None, None)
         self.summary.finished = time.time()
         records.write_summary(self._workspace, self.summary)
-
-
-def newest_records(workspace: Workspace, endpoint: str) -> Path | None:
-    """The records of an endpoint's newest replay."""
-    found = (s for s in records.summaries(workspace) if s.endpoint == endpoint)
-    newest = next(found, None)
-    return Path(newest.records) if newest else None

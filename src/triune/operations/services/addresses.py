@@ -64,10 +64,6 @@ class Addresses:
         """The loopback port called ``name``: fixed by ``[services.<name>] port`` or recorded."""
         return self.ports.get(name)
 
-    def forget_port(self, name: str) -> None:
-        """Give a recorded port back, when its process will not come again."""
-        self.ports.forget(name)
-
     def settle_ports(self, running: Collection[str]) -> None:
         """See `Ports.settle`."""
         self.ports.settle(running)

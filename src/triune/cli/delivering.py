@@ -1,0 +1,24 @@
+"""Delivery for as long as a command needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from triune.cli.output import here
+
+if TYPE_CHECKING:
+    from triune.delivery.service import Delivery
+
+
+@contextmanager
+def opened() -> Iterator[Delivery]:
+    """The workspace's delivery; what it opened is closed at the end."""
+    from triune.app.context import Context
+
+    context = Context(here())
+    try:
+        yield context.delivery
+    finally:
+        context.close()
