@@ -44,13 +44,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from triune.stats.dispersion import eta
 from triune.stats.logsum import log_add, log_sum
-from triune.stats.tick_ratio import Counts, envelope, log_ratio
+from triune.stats.tick_ratio import Counts, alternative, envelope, log_ratios
 
 GRID = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 """Odds ratios of the alternatives; those not above ``1 + margin`` are left out."""
@@ -144,27 +143,24 @@ def step(test: HarmTest, state: HarmState, counts: Sequence[Counts] | np.ndarray
     Raises ValueError when there are more events than requests, or fewer than none.
     """
     plan = _plan(test)
-    rows = counts.tolist() if isinstance(counts, np.ndarray) else counts
-    gains, informative = _gains(plan, rows)
+    gains = _gains(test, plan, counts.tolist() if isinstance(counts, np.ndarray) else counts)
     tick = state.ticks + 1
     weight = start_weight(test.planned_ticks, tick)
     log_weight = math.log(weight) if weight > 0.0 else -math.inf
-    before = state.log_r or (-math.inf,) * len(gains)
-    log_r = tuple(log_add(old, log_weight) + gain for old, gain in zip(before, gains, strict=True))
-    best_before = state.log_best or (-math.inf,) * len(gains)
-    since_before = state.since or (tick,) * len(gains)
-    since = tuple(
-        tick if log_weight > best else start
-        for best, start in zip(best_before, since_before, strict=True)
-    )
-    log_best = tuple(
-        max(best, log_weight) + gain for best, gain in zip(best_before, gains, strict=True)
-    )
+    none = (-math.inf,) * len(plan.alternatives)
+    log_r = [log_add(old, log_weight) for old in state.log_r or none]
+    log_best, since = list(state.log_best or none), list(state.since or (tick,) * len(none))
+    for i, best in enumerate(log_best):
+        if log_weight > best:
+            log_best[i], since[i] = log_weight, tick
     log_e = state.log_e
-    if informative:
+    if gains:
+        log_r = [log + gain for log, gain in zip(log_r, gains, strict=True)]
+        log_best = [log + gain for log, gain in zip(log_best, gains, strict=True)]
         weighted = [g + log for g, log in zip(plan.log_weights, log_r, strict=True)]
         log_e = log_sum(weighted, mass_left(test.planned_ticks, tick))
-    return HarmState(tick, log_r, log_e, max(state.log_e_max, log_e), log_best, since)
+    log_e_max = max(state.log_e_max, log_e)
+    return HarmState(tick, tuple(log_r), log_e, log_e_max, tuple(log_best), tuple(since))
 
 
 class HarmBatch:
@@ -179,27 +175,21 @@ class HarmBatch:
     def __init__(self, test: HarmTest, runs: int) -> None:
         self.test, self.ticks = test, 0
         self._plan = _plan(test)
-        self.log_r = np.full((runs, len(self._plan.shifts)), -np.inf)
+        self.log_r = np.full((runs, len(self._plan.alternatives)), -np.inf)
         self.log_e, self.log_e_max = np.zeros(runs), np.zeros(runs)
 
     def step(self, counts: np.ndarray) -> np.ndarray:
         """One more tick in every run; ln E of each. ``counts``: (runs, strata, 4) integers."""
         plan, self.ticks = self._plan, self.ticks + 1
-        n_a, n_b, a, b = np.moveaxis(np.asarray(counts), -1, 0)[..., None]
+        n_a, n_b, a, b = np.moveaxis(np.asarray(counts), -1, 0)
         low, trials, share = envelope(n_a, n_b, a + b)
-        ratio = log_ratio(
-            b - low,
-            trials,
-            share,
-            shift=np.array(plan.shifts),
-            rise=np.array(plan.rises),
-            rise_tolerated=plan.rise_tolerated,
-            log1p=np.log1p,
-        )
+        margin = self.test.margin
+        ratios = log_ratios(b - low, trials, share, plan.alternatives, margin, log1p=np.log1p)
         weight = start_weight(self.test.planned_ticks, self.ticks)
         if weight > 0.0:
             self.log_r = np.logaddexp(self.log_r, math.log(weight))
-        self.log_r = self.log_r + plan.eta * ratio.sum(axis=1)
+        gain = np.stack([ratio.sum(axis=1) for ratio in ratios], axis=1)
+        self.log_r = self.log_r + plan.eta * gain
         left = mass_left(self.test.planned_ticks, self.ticks)
         log_left = math.log(left) if left > 0.0 else -np.inf
         weighted = self.log_r + np.array(plan.log_weights)
@@ -235,42 +225,26 @@ def _inverse_squares_from(n: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    shifts: tuple[float, ...]
-    rises: tuple[float, ...]
-    rise_tolerated: float
+    alternatives: tuple[tuple[float, float], ...]
     log_weights: tuple[float, ...]
     eta: float
 
 
 @lru_cache(maxsize=256)
 def _plan(test: HarmTest) -> _Plan:
-    odds = test.odds_ratios
-    return _Plan(
-        shifts=tuple(math.log(ratio / (1.0 + test.margin)) for ratio in odds),
-        rises=tuple(ratio - 1.0 for ratio in odds),
-        rise_tolerated=test.margin,
-        log_weights=test.log_weights,
-        eta=eta(test.phi),
-    )
+    alternatives = tuple(alternative(odds, test.margin) for odds in test.odds_ratios)
+    return _Plan(alternatives, test.log_weights, eta(test.phi))
 
 
-def _gains(plan: _Plan, rows: Sequence[Any]) -> tuple[list[float], bool]:
-    """eta ln LR of the tick under each alternative, and whether it says anything."""
-    gains, informative = [0.0] * len(plan.shifts), False
+def _gains(test: HarmTest, plan: _Plan, rows: Sequence[Counts]) -> list[float] | None:
+    """eta ln LR of the tick under each alternative; None when it says nothing."""
+    gains: list[float] | None = None
     for n_a, n_b, a, b in rows:
         if not (0 <= a <= n_a and 0 <= b <= n_b):
             raise ValueError(f"impossible counts: {a} of {n_a} and {b} of {n_b}")
         low, trials, share = envelope(n_a, n_b, a + b)
         if trials == 0:
             continue
-        informative = True
-        for i, (shift, rise) in enumerate(zip(plan.shifts, plan.rises, strict=True)):
-            gains[i] += plan.eta * log_ratio(
-                b - low,
-                trials,
-                share,
-                shift=shift,
-                rise=rise,
-                rise_tolerated=plan.rise_tolerated,
-            )
-    return gains, informative
+        ratios = log_ratios(b - low, trials, share, plan.alternatives, test.margin)
+        gains = [g + r for g, r in zip(gains, ratios, strict=True)] if gains else ratios
+    return [plan.eta * gain for gain in gains] if gains else None

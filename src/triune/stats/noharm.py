@@ -129,21 +129,50 @@ def log_ratios(margin: float, n_a: int, n_b: int, k: int, b: int) -> tuple[float
     >>> [round(ratio, 4) for ratio in log_ratios(0.5, 900, 100, 10, 0)]
     [0.2649, 0.487, 0.8265]
     """
-    log_odds = _log_odds(margin)
+    sums = _few(margin, n_a, n_b, k, b) or _many(margin, n_a, n_b, k, b)
+    return tuple(sums[0] - value for value in sums[1:])
+
+
+def _few(margin: float, n_a: int, n_b: int, k: int, b: int) -> list[float] | None:
+    """ln(sum of C C psi^(x-b)), up to what all psi share, for the null's psi and the others.
+
+    By Horner's rule over the ratios of neighbouring terms; None when there are many terms or
+    their sum overflows.
+    """
+    low, trials, _ = envelope(n_a, n_b, k)
+    if trials > 32:
+        return None
+    spare = n_a - k + 1
+    ratios = [
+        (n_b - x) * (k - x) / ((x + 1) * (spare + x)) for x in range(low + trials - 1, low - 1, -1)
+    ]
+    sums = []
+    for log_odds, odds in _odds(margin):
+        total = 1.0
+        for ratio in ratios:
+            total = 1.0 + ratio * odds * total
+        if total == math.inf:
+            return None
+        sums.append(math.log(total) - (b - low) * log_odds)
+    return sums
+
+
+def _many(margin: float, n_a: int, n_b: int, k: int, b: int) -> list[float]:
+    """The same by logarithms over the support, or over all of it that matters."""
     low, high = _support(margin, n_a, n_b, k)
     weights = _log_choose(n_b, low, high) + _log_choose(n_a, k - high, k - low)[::-1]
-    # f_psi(b) up to what cancels in the ratio: 1 / sum of C C psi^(x-b).
+    log_odds = np.array([[log] for log, _ in _odds(margin)])
     terms = log_odds * np.arange(low - b, high - b + 1) + weights
     top: NDArray[np.float64] = terms.max(axis=1)
-    sums = top + np.log(np.exp(terms - top[:, None]).sum(axis=1))
-    values: list[float] = sums.tolist()
-    return tuple(values[0] - value for value in values[1:])
+    values: list[float] = (top + np.log(np.exp(terms - top[:, None]).sum(axis=1))).tolist()
+    return values
 
 
 @lru_cache(maxsize=256)
-def _log_odds(margin: float) -> NDArray[np.float64]:
-    """ln of the null's odds ratio, then of each alternative's; a column."""
-    return math.log1p(margin) * np.array([[1.0], *([1.0 - f] for f in FRACTIONS)])
+def _odds(margin: float) -> tuple[tuple[float, float], ...]:
+    """ln psi and psi: the null's odds ratio first, then each alternative's."""
+    logs = [math.log1p(margin) * power for power in (1.0, *(1.0 - f for f in FRACTIONS))]
+    return tuple((log, math.exp(log)) for log in logs)
 
 
 def _support(margin: float, n_a: int, n_b: int, k: int) -> tuple[int, int]:

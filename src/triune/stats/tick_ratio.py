@@ -40,7 +40,7 @@ Source
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Counts = tuple[int, int, int, int]
@@ -67,26 +67,33 @@ def envelope(n_a: Any, n_b: Any, k: Any) -> tuple[Any, Any, Any]:
     return low, trials, mean / (trials + (trials == 0))
 
 
-def log_ratio(
+def log_ratios(
     excess: Any,
     trials: Any,
     share: Any,
+    alternatives: Sequence[tuple[float, float]],
+    margin: float,
     *,
-    shift: Any,
-    rise: Any,
-    rise_tolerated: Any,
     log1p: Callable[[Any], Any] = math.log1p,
-) -> Any:
-    """ln LR of one tick and stratum; floats, or arrays when ``log1p`` is numpy's.
+) -> list[Any]:
+    """ln LR of one tick and stratum under each alternative.
+
+    Numbers, or arrays of one shape when ``log1p`` is numpy's.
 
     Parameters
     ----------
     excess: ``b - low``
-    shift: ``d - d0``
-    rise, rise_tolerated: ``e^d - 1`` and ``e^d0 - 1``
+    alternatives: for each ``d - d0`` and ``e^d - 1``; :func:`alternative` makes them
+    margin: ``e^d0 - 1``, the tolerated rise
 
     >>> low, trials, share = envelope(900, 100, 5)
-    >>> round(log_ratio(5 - low, trials, share, shift=math.log(2), rise=1, rise_tolerated=0), 4)
-    2.9892
+    >>> [round(log, 4) for log in log_ratios(5 - low, trials, share, [alternative(2.0)], 0.0)]
+    [2.9892]
     """
-    return excess * shift - trials * (log1p(share * rise) - log1p(share * rise_tolerated))
+    base = log1p(share * margin)
+    return [excess * shift - trials * (log1p(share * rise) - base) for shift, rise in alternatives]
+
+
+def alternative(odds: float, margin: float = 0.0) -> tuple[float, float]:
+    """What :func:`log_ratios` needs of the odds ratio ``odds`` against ``1 + margin``."""
+    return math.log(odds / (1.0 + margin)), odds - 1.0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triune.stats.harm import HarmState, HarmTest, step
-from triune.stats.tick_ratio import Counts, envelope, log_ratio
+from triune.stats.tick_ratio import Counts, alternative, envelope, log_ratios
 
 sizes = st.integers(0, 60)
 margins = st.sampled_from([0.0, 0.05, 0.5, 2.0])
@@ -63,14 +63,7 @@ def test_the_mean_of_a_tick_is_at_most_one_without_harm(
     low, trials, share = envelope(n_a, n_b, k)
     mean = 0.0
     for b, chance in noncentral(n_a, n_b, k, harmless * (1 + margin)).items():
-        log = log_ratio(
-            b - low,
-            trials,
-            share,
-            shift=math.log(factor),
-            rise=odds - 1,
-            rise_tolerated=margin,
-        )
+        log = log_ratios(b - low, trials, share, [alternative(odds, margin)], margin)[0]
         mean += chance * math.exp(eta * log)
     assert mean <= 1 + 1e-9
 
@@ -128,14 +121,7 @@ def test_both_directions_cannot_win(row: Counts, odds: float) -> None:
     total = 0.0
     for first, second, events in ((n_a, n_b, b), (n_b, n_a, a)):
         low, trials, share = envelope(first, second, a + b)
-        total += log_ratio(
-            events - low,
-            trials,
-            share,
-            shift=math.log(odds),
-            rise=odds - 1,
-            rise_tolerated=0.0,
-        )
+        total += log_ratios(events - low, trials, share, [alternative(odds)], 0.0)[0]
     assert total <= 1e-9
 
 

@@ -12,14 +12,12 @@ from scipy.stats import hypergeom
 
 from triune.stats import harm
 from triune.stats.harm import HarmBatch, HarmState, HarmTest, step
-from triune.stats.tick_ratio import Counts, envelope, log_ratio
+from triune.stats.tick_ratio import Counts, alternative, envelope, log_ratios
 
 
 def _ratio(n_a: int, n_b: int, k: int, b: int, odds: float) -> float:
     low, trials, share = envelope(n_a, n_b, k)
-    return math.exp(
-        log_ratio(b - low, trials, share, shift=math.log(odds), rise=odds - 1, rise_tolerated=0)
-    )
+    return math.exp(log_ratios(b - low, trials, share, [alternative(odds)], 0.0)[0])
 
 
 @pytest.mark.parametrize(

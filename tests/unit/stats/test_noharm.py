@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import nchypergeom_fisher
 
+from triune.stats import noharm
 from triune.stats.noharm import FRACTIONS, NoHarmState, NoHarmTest, log_ratios, step
 
 margins = st.sampled_from([0.1, 0.5, 2.0])
@@ -67,6 +68,20 @@ def test_the_window_of_a_wide_support_loses_nothing(b: int) -> None:
 
     expected = [log_mass(odds) - log_mass(1.5) for odds in _alternatives(0.5)]
     assert log_ratios(0.5, n_a, n_b, k, b) == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.integers(1, 99), st.integers(1, 99), st.integers(0, 32), st.data())
+def test_few_terms_and_many_give_the_same(n_a: int, n_b: int, k: int, data: st.DataObject) -> None:
+    k = min(k, n_a + n_b)
+    b = data.draw(st.integers(max(0, k - n_a), min(k, n_b)))
+    few, many = noharm._few(0.5, n_a, n_b, k, b), noharm._many(0.5, n_a, n_b, k, b)
+    assert few is not None
+    assert np.diff(few) == pytest.approx(np.diff(many), abs=1e-9)
+
+
+def test_an_overflow_of_few_terms_is_left_to_the_logarithms() -> None:
+    assert noharm._few(0.5, 32, 10**13, 32, 0) is None
+    assert math.isfinite(log_ratios(0.5, 32, 10**13, 32, 0)[0])
 
 
 def test_a_huge_tick_is_computed_in_a_window() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from triune.stats.tails import Tail, quantile_of, tail_counts
+from triune.stats.tails import Tail, all_tail_counts, quantile_of, tail_counts
 
 EDGES = np.array([m * 10.0**e for e in range(4) for m in range(10, 100)])
 
@@ -73,6 +73,8 @@ def test_counts_are_possible_and_a_tolerance_never_adds_events(
     assert (tail.n_a, tail.n_b) == (sum(a), sum(b))
     assert 0 <= tail.a <= tail.n_a
     assert 0 <= tail.b <= tail.n_b
+    both = all_tail_counts(edges, a, b, (0.1, quantile), margin=margin, floor=floor)
+    assert both[1] == tail
     strict = tail_counts(edges, a, b, quantile, threshold=tail.threshold)
     assert tail.b <= strict.b
     assert tail.a == strict.a
