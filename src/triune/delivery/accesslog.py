@@ -23,6 +23,7 @@ ACTOR = "service:gateway"
 SERVED = "prediction.served"
 FAILED = "request.failed"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _OBJECT = b'{"'
 _NOT_DEGRADED = (None, "", "false", "0")
 
@@ -46,6 +47,7 @@ class Line(msgspec.Struct, frozen=True):
     release: str | None = None
     arm: str | None = None
     degraded: str | None = None
+    instance: str | None = None
 
 
 class Sort(StrEnum):
@@ -137,7 +139,7 @@ def _failed(line: Line, raw: bytes, workspace: str) -> Event:
 
 
 def _common(line: Line, release: str | None) -> dict[str, Any]:
-    return {
+    common: dict[str, Any] = {
         "endpoint": line.endpoint,
         "release": release,
         "arm": line.arm or line.upstream_arm,
@@ -145,6 +147,9 @@ def _common(line: Line, release: str | None) -> dict[str, Any]:
         "status": line.status,
         "duration_ms": None if line.duration_us is None else line.duration_us / 1000,
     }
+    if line.instance and _NUMBER.fullmatch(line.instance):
+        common["instance"] = line.instance
+    return common
 
 
 def _release(line: Line) -> str | None:

@@ -64,6 +64,15 @@ def test_an_answer_becomes_an_exposure_with_its_lineage() -> None:
     }
 
 
+@pytest.mark.parametrize("status", [200, 500])
+def test_which_worker_answered_is_told_where_it_is_known(status: int) -> None:
+    made = event_of(line(prediction=new_id(), status=status, instance="1"))
+    assert made.payload["instance"] == "1"
+    for unknown in (None, "", "-", "one", "1234567"):
+        made = event_of(line(prediction=new_id(), status=status, instance=unknown))
+        assert "instance" not in made.payload
+
+
 def test_a_5xx_without_a_prediction_is_filed_under_the_release_that_was_asked() -> None:
     made = event_of(line(status=503, flags="UF", release=None))
     assert (made.kind, made.subject) == ("request.failed", RELEASE)

@@ -1,7 +1,8 @@
 """The RSGI application of one worker: routes, bodies, status and headers.
 
-Every answer carries ``x-triune-release`` and ``x-triune-arm``; every answer to a prediction
-request, refusals and failures included, also ``x-triune-prediction``.
+Every answer carries ``x-triune-release``, ``x-triune-arm`` and ``x-triune-instance``, the number
+of the worker that gave it; every answer to a prediction request, refusals and failures included,
+also ``x-triune-prediction``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from triune.models.serving.protocol.answers import OipAnswers, encode_invocation
 from triune.models.serving.protocol.contract import Contract, Request
 from triune.models.serving.protocol.invocations import InvocationDecoder
 from triune.models.serving.protocol.oip import OipDecoder
+from triune.models.serving.samples import REQUEST_HEADER, SHADOW_HEADER, Samples
+from triune.models.serving.shared import SharedFile
 from triune.models.serving.spec import ServingSpec
 
 log = logging.getLogger("triune.serving")
@@ -72,7 +75,12 @@ class Application:
         self._oip = OipDecoder(contract, outputs)
         self._invocations = InvocationDecoder(contract)
         self._answers = OipAnswers(spec.model_name, version)
-        self._common: Headers = [("x-triune-release", spec.release), ("x-triune-arm", spec.arm)]
+        self._common: Headers = [
+            ("x-triune-release", spec.release),
+            ("x-triune-arm", spec.arm),
+            ("x-triune-instance", str(row.index)),
+        ]
+        self._samples = _samples(spec, engine, row)
         self._get, self._post = self._routes(version)
 
     def _routes(
@@ -104,6 +112,11 @@ class Application:
             return self._predict(scope, transport, dialect)
         return self._describe(scope, transport, dialect is not None)
 
+    def __rsgi_del__(self, _: object) -> None:
+        """The worker ends: everybody has been answered."""
+        if self._samples is not None:
+            self._samples.close()
+
     async def _describe(self, scope: Scope, transport: Transport, is_post: bool) -> None:
         status, headers, body = self._plain(scope, is_post)
         headers = headers + self._common
@@ -117,6 +130,7 @@ class Application:
         prediction = new_id()
         headers = [_JSON, *self._common, ("x-triune-prediction", prediction)]
         status, rows, given = 500, 0, scope.headers
+        answer: Answer | None = None
         try:
             try:
                 declared = given.get("content-length")
@@ -143,10 +157,13 @@ class Application:
             log.exception("unexpected, prediction %s", prediction)
             payload = _INTERNAL
         finally:
-            self._row.end(status, perf_counter() - began, rows if status == 200 else 0)
+            seconds = perf_counter() - began
+            self._row.end(status, seconds, rows if status == 200 else 0)
         if self._board.draining:
             headers.append(("connection", "close"))
         transport.response_bytes(status, headers, payload)
+        if self._samples is not None and given.get(SHADOW_HEADER) is not None:
+            self._samples.take(given.get(REQUEST_HEADER), status, seconds, answer)
 
     def _read_infer(self, content_type: str | None, body: bytes) -> Request:
         _require_json(content_type)
@@ -223,6 +240,13 @@ class Application:
             open_metrics="application/openmetrics-text" in accept,
         )
         return 200, [("content-type", kind)], text
+
+
+def _samples(spec: ServingSpec, engine: Engine, row: Row) -> Samples | None:
+    if spec.samples is None:
+        return None
+    models = [engine.primary] if engine.fallback is None else [engine.primary, engine.fallback]
+    return Samples(SharedFile(spec.samples), row, models)
 
 
 def _require_json(kind: str | None) -> None:

@@ -17,6 +17,8 @@ from bisect import bisect_left
 
 CODES = (200, 400, 404, 405, 413, 415, 422, 500, 503, 504)
 DEGRADED = ("deadline", "error", "shed")
+DROPPED = ("request-id", "backlog", "full", "disk")
+"""Why a sample was not kept; all but the first lost an answer that should have been."""
 BUCKETS = (
     *(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02),
     *(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
@@ -34,11 +36,15 @@ class Cell:
     FIRST_DEGRADED = 4
     FIRST_CODE = FIRST_DEGRADED + len(DEGRADED)
     FIRST_BUCKET = FIRST_CODE + len(CODES)
-    END = FIRST_BUCKET + len(BUCKETS) + 1
+    SAMPLED = FIRST_BUCKET + len(BUCKETS) + 1
+    FIRST_DROPPED = SAMPLED + 1
+    END = FIRST_DROPPED + len(DROPPED)
 
 
 CODE_CELL = {code: Cell.FIRST_CODE + place for place, code in enumerate(CODES)}
 DEGRADED_CELL = {reason: Cell.FIRST_DEGRADED + place for place, reason in enumerate(DEGRADED)}
+DROPPED_CELL = {reason: Cell.FIRST_DROPPED + place for place, reason in enumerate(DROPPED)}
+_LOST = tuple(DROPPED_CELL[reason] for reason in DROPPED[1:])
 _DRAINING, _EXIT_CODE, _FLAGS = 0, 1, 8
 
 
@@ -90,7 +96,7 @@ class Board:
                 continue
             row = self.row(index)
             row[Cell.PID], row[Cell.IN_FLIGHT] = float(os.getpid()), 0.0
-            return Row(row, self)
+            return Row(row, self, index)
         raise RuntimeError("more workers than rows")
 
     def row(self, index: int) -> memoryview[float]:
@@ -108,11 +114,15 @@ class Board:
 
 
 class Row:
-    """One worker's counters."""
+    """One worker's counters. Each cell is counted up by one thread only.
 
-    def __init__(self, cells: memoryview[float], board: Board) -> None:
+    ``index`` is the worker's number, its instance: the successor of a dead worker has it too.
+    """
+
+    def __init__(self, cells: memoryview[float], board: Board, index: int) -> None:
         self.cells = cells
         self.board = board
+        self.index = index
 
     def begin(self) -> None:
         """A prediction request has arrived."""
@@ -130,3 +140,15 @@ class Row:
     def degraded(self, reason: str) -> None:
         """The fallback answered."""
         self.cells[DEGRADED_CELL[reason]] += 1.0
+
+    def sampled(self, count: int) -> None:
+        """Answers were kept for comparison."""
+        self.cells[Cell.SAMPLED] += count
+
+    def dropped(self, reason: str, count: int = 1) -> None:
+        """Answers should have been kept and were not."""
+        self.cells[DROPPED_CELL[reason]] += count
+
+    def lost(self) -> int:
+        """How many answers should have been kept and were not, so far."""
+        return int(sum(self.cells[cell] for cell in _LOST))

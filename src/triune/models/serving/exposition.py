@@ -11,6 +11,7 @@ from triune.models.serving.board import (
     BUCKETS,
     CODE_CELL,
     DEGRADED_CELL,
+    DROPPED_CELL,
     Board,
     Cell,
 )
@@ -81,6 +82,7 @@ def _families(board: Board, spec: ServingSpec, form: str) -> Iterator[_Family]:
         "Prediction requests being worked on.",
         (one(board.total(Cell.IN_FLIGHT)),),
     )
+    yield from _samples(board, one)
     release = {"release": spec.release, "model": spec.model.ref, "form": form}
     yield _Family("triune_serving_model", "gauge", "What is served.", (one(1.0, "", **release),))
     yield from _processes(board, one)
@@ -100,6 +102,23 @@ def _latency(board: Board, who: dict[str, str]) -> _Family:
         "histogram",
         "From the request's head to its answer.",
         tuple(samples),
+    )
+
+
+def _samples(board: Board, one: Any) -> Iterator[_Family]:
+    yield _Family(
+        "triune_serving_samples",
+        "counter",
+        "Answers kept for comparison.",
+        (one(board.total(Cell.SAMPLED), "_total"),),
+    )
+    yield _Family(
+        "triune_serving_samples_dropped",
+        "counter",
+        "Answers that should have been kept and were not, by reason.",
+        tuple(
+            one(board.total(cell), "_total", reason=reason) for reason, cell in DROPPED_CELL.items()
+        ),
     )
 
 

@@ -56,6 +56,9 @@ class ServingSpec:
     scratch: Path | None = None
     """Where the private snapshot of the model goes; None is the system's temporary folder."""
 
+    samples: Path | None = None
+    """Where answers to marked requests are kept for comparison; None keeps none."""
+
     def save(self, path: Path) -> None:
         """Write it as JSON, atomically."""
         raw = msgspec.json.encode(self, enc_hook=_encode)

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +33,14 @@ class Snapshots:
     fallback: Path | None
 
 
-def application(spec: ServingSpec, snapshots: Snapshots, board: Board) -> Callable[..., object]:
+def application(spec: ServingSpec, snapshots: Snapshots, board: Board) -> Application:
     """Build the application in this worker; ends the whole server when it cannot.
 
     Called by granian in the freshly forked process.
     """
     follow(os.getppid(), board.door, spec.port, spec.drain_seconds)
     try:
-        return build(spec, snapshots, board).__rsgi__
+        return build(spec, snapshots, board)
     except TriuneError as error:
         log.error("error[%s]: %s (%s)", error.reference, error.message, error.context)  # noqa: TRY400
         code = int(error.exit_code)
