@@ -69,6 +69,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "[trainings.<name>]": config.TrainingTable,
     "[endpoints.<name>]": config.EndpointTable,
     "[[endpoints.<name>.inputs]]": config.InputTable,
+    "[endpoints.<name>.rollout]": config.RolloutTable,
+    "[[endpoints.<name>.rollout.metrics]]": config.MetricTable,
     "[services.<name>]": config.ServiceTable,
     "[loop]": config.LoopTable,
 }

@@ -26,13 +26,13 @@ from triune.core.config import slug
 from triune.core.errors import NotFound, Refused, Unavailable
 from triune.core.files import read_json, write_json
 from triune.core.ids import digest_tree
-from triune.core.process import HttpReady, ProcessSpec
+from triune.core.process import HttpReady, ProcessSpec, TcpReady
 from triune.core.waiting import wait_until
 from triune.core.workspace import Workspace
-from triune.delivery.bluegreen import Tools
 from triune.delivery.client import HttpClient, ready
 from triune.delivery.gateway.backends import envoy_bootstrap
 from triune.delivery.gateway.backends.envoy import EnvoyGateway
+from triune.delivery.moves import Tools
 from triune.delivery.ports import ModelVersion
 from triune.delivery.release import Release
 from triune.delivery.releases import Releases
@@ -89,10 +89,20 @@ class LocalProcesses:
         if record is None or record["argv"] != list(spec.argv) or not alive(record["pid"]):
             self.remove(spec.name)
             self._start(spec)
+        if isinstance(spec.ready, TcpReady):
+            self._await_port(spec.name, spec.ready.port)
+            return
         assert isinstance(spec.ready, HttpReady)
         host, _, port = spec.ready.url.removeprefix("http://").partition("/")[0].partition(":")
         path = "/" + spec.ready.url.removeprefix("http://").partition("/")[2]
         self._await(spec, host, int(port), path)
+
+    def _await_port(self, name: str, port: int) -> None:
+        def listens() -> bool:
+            with socket.socket() as probe:
+                return self.pid(name) is not None and probe.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_until(listens, timeout=30, what=f"{name} listens")
 
     def _start(self, spec: ProcessSpec) -> None:
         log = (self._folder / f"{spec.name}.log").open("ab")

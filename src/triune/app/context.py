@@ -11,6 +11,7 @@ from triune.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from triune.data.service import Data
+    from triune.delivery.rollout.service import Rollouts
     from triune.delivery.service import Delivery
     from triune.ledger.service import Ledger
     from triune.models.registry.service import Registry
@@ -83,6 +84,12 @@ class Context:
         from triune.app import rollouts
 
         return rollouts.delivery(self)
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        from triune.app import rollouts
+
+        return rollouts.use_cases(self)
 
     def close(self) -> None:
         """Give back what was opened."""

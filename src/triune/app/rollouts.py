@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triune.app.serving_arms import ModelExamples, ServingArms, WorkspaceTests
+from triune.app.serving_arms import ModelExamples, ServingArms, WorkspaceTests, samples_of
 from triune.core.clock import SystemClock
+from triune.core.errors import Unavailable
 from triune.core.process import ProcessSpec
 from triune.core.workspace import Workspace
-from triune.delivery.bluegreen import Tools
 from triune.delivery.gateway.backends import envoy_bootstrap
 from triune.delivery.gateway.backends.envoy import EnvoyGateway
+from triune.delivery.moves import Observer, Tools, silent
 from triune.delivery.ports import ModelVersion
 from triune.delivery.releases import Releases
+from triune.delivery.rollout import history
+from triune.delivery.rollout import watches as watching
+from triune.delivery.rollout.conductor import Conductor
+from triune.delivery.rollout.model import Definition, Record
+from triune.delivery.rollout.service import Rollouts
+from triune.delivery.rollout.store import RecordStore
+from triune.delivery.rollout.watches import Watches
 from triune.delivery.routing import Routing
 from triune.delivery.service import Delivery
 from triune.delivery.store import EndpointStore
@@ -72,6 +80,44 @@ def delivery(context: Context) -> Delivery:
             clock=SystemClock(),
         )
     )
+
+
+def conductor(context: Context, *, observe: Observer = silent) -> Conductor:
+    """The stages of a workspace's rollouts."""
+    tools = context.delivery.tools
+    return Conductor(
+        tools, RecordStore(context.workspace.state / "rollouts"), Prior(tools), observe
+    )
+
+
+def watches(context: Context, taken: Conductor) -> Watches:
+    """The watches of the phases that last."""
+    return watching.of(taken, lambda arm: samples_of(context.workspace, arm))
+
+
+def use_cases(context: Context) -> Rollouts:
+    """Rollouts as commands use them."""
+    return Rollouts(conductor(context))
+
+
+@dataclass(frozen=True)
+class Prior:
+    """`triune.delivery.rollout.conductor.Prior` from the ledger.
+
+    Without the ledger the definition's own phi holds: a rollout does not wait for it.
+    """
+
+    tools: Tools
+
+    def __call__(self, record: Record) -> Definition:
+        now = self.tools.clock.now().timestamp()
+        try:
+            seen = history.answers(self.tools.log, record.endpoint, now=now)
+        except Unavailable:
+            seen = []
+        stable = [one for one in seen if one.at < record.started]
+        found = history.dispersions(stable, record.definition.tick_s)
+        return history.tempered(record.definition, found)
 
 
 @dataclass(frozen=True)

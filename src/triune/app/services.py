@@ -168,6 +168,7 @@ def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
         "alertmanager": lambda: alertmanager.service(workspace, addresses),
         "ingest": lambda: daemons.service(workspace, addresses, "ingest"),
         "guard": lambda: daemons.service(workspace, addresses, "guard"),
+        "controller": lambda: daemons.service(workspace, addresses, "controller"),
         "tracker": lambda: daemons.service(workspace, addresses, "tracker"),
     }
     if addresses.s3 is not None:

@@ -30,6 +30,11 @@ PENDING_ALONE = 1024
 _DIGEST = "[0-9a-f]" * 12
 
 
+def samples_of(workspace: Workspace, arm: Arm) -> Path:
+    """Where an arm's model server notes its answers to requests that are mirrored."""
+    return workspace.run_folder / "samples" / f"{arm.upstream}.jsonl"
+
+
 @dataclass(frozen=True)
 class ServingArms:
     """`triune.delivery.ports.Arms` by ``python -m triune.models.serving``.
@@ -62,6 +67,7 @@ class ServingArms:
         self._target(arm).unlink(missing_ok=True)
         for path in self._folder.glob(f"{arm.process}-{_DIGEST}.json"):
             path.unlink(missing_ok=True)
+        samples_of(self.workspace, arm).unlink(missing_ok=True)
 
     @property
     def _folder(self) -> Path:
@@ -94,6 +100,7 @@ class ServingArms:
             deadline_ms=serving.deadline_ms,
             max_body_bytes=serving.max_body_bytes,
             max_rows=serving.max_rows,
+            samples=samples_of(self.workspace, arm),
             max_pending=PENDING_BESIDE_FALLBACK if serving.fallback else PENDING_ALONE,
         )
 

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -24,6 +23,7 @@ from pydantic import (
 
 from triune.core.errors import ConfigError, Problem
 from triune.core.mistakes import closest, problems
+from triune.core.rollout_config import MetricTable, RolloutTable, StrictTable, mistakes
 
 FILE_NAME = "triune.toml"
 
@@ -62,11 +62,7 @@ class Datatype(StrEnum):
     BYTES = "BYTES"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class WorkspaceTable(_Model):
+class WorkspaceTable(StrictTable):
     """``[workspace]``: who this is and which profile it runs on."""
 
     name: Name = Field(description="the workspace's name, in every event")
@@ -76,7 +72,7 @@ class WorkspaceTable(_Model):
     code: RelativePath = Field(default="src", description="folder of the workspace's own code")
 
 
-class DatasetTable(_Model):
+class DatasetTable(StrictTable):
     """``[datasets.<name>]``: a folder or file that DVC versions."""
 
     path: RelativePath = Field(description="folder or file, relative to the workspace")
@@ -85,7 +81,7 @@ class DatasetTable(_Model):
     )
 
 
-class FeatureTable(_Model):
+class FeatureTable(StrictTable):
     """``[features.<name>]``: a function from dataset to columns."""
 
     function: EntryPoint = Field(description="`view(data) -> DataFrame`, point-in-time correct")
@@ -93,7 +89,7 @@ class FeatureTable(_Model):
     description: str = Field(default="", description="a sentence for people")
 
 
-class TrainingTable(_Model):
+class TrainingTable(StrictTable):
     """``[trainings.<name>]``: one way to make a model."""
 
     function: EntryPoint = Field(description="`train(context)`: logs to its run, saves a model")
@@ -108,7 +104,7 @@ class TrainingTable(_Model):
     )
 
 
-class InputTable(_Model):
+class InputTable(StrictTable):
     """``[[endpoints.<name>.inputs]]``: one named column an endpoint's callers send."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
@@ -118,7 +114,7 @@ class InputTable(_Model):
     width: Annotated[int, Field(ge=1, le=100_000)] = Field(default=1, description="numbers per row")
 
 
-class EndpointTable(_Model):
+class EndpointTable(StrictTable):
     """``[endpoints.<name>]``: a stable name users call, and how it is served."""
 
     model: Name = Field(description="the registered model it serves versions of")
@@ -160,9 +156,12 @@ class EndpointTable(_Model):
     traffic: EntryPoint | None = Field(
         default=None, description="`requests(data)`: recorded traffic for `triune replay`"
     )
+    rollout: RolloutTable | None = Field(
+        default=None, description="how releases reach its users; without it blue-green"
+    )
 
 
-class ServiceTable(_Model):
+class ServiceTable(StrictTable):
     """``[services.<name>]``: fix a port or leave a service out."""
 
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
@@ -171,7 +170,7 @@ class ServiceTable(_Model):
     enabled: bool = Field(default=True, description="false leaves the service out")
 
 
-class LoopTable(_Model):
+class LoopTable(StrictTable):
     """``[loop]``: which trainings play which part in `triune loop`."""
 
     endpoint: EndpointName = Field(description="the endpoint it plays on")
@@ -189,6 +188,7 @@ SERVICE_NAMES = (
     "ingest",
     "guard",
     "tracker",
+    "controller",
     "temporal",
     "prometheus",
     "alertmanager",
@@ -199,7 +199,7 @@ SERVICE_NAMES = (
 )
 
 
-class Config(_Model):
+class Config(StrictTable):
     """The whole of `triune.toml`."""
 
     workspace: WorkspaceTable
@@ -238,6 +238,9 @@ def _dangling(table: dict[str, Any], file: str) -> list[Problem]:
         views = training.get("features", [])
         for view in views if isinstance(views, list) else []:
             require(f"{key}.features", view, section("features"), "feature view")
+    for name, endpoint in rows("endpoints"):
+        if isinstance(endpoint.get("rollout"), dict):
+            found.extend(mistakes(name, endpoint["rollout"], file))
     for name in section("services"):
         require(f"services.{name}", name, SERVICE_NAMES, "service")
     loop = section("loop")
@@ -300,6 +303,8 @@ def _known_keys(location: list[str]) -> list[str]:
     model = tables.get(location[0], Config)
     if location[0] == "endpoints" and "inputs" in location:
         model = InputTable
+    if location[0] == "endpoints" and "rollout" in location:
+        model = MetricTable if "metrics" in location else RolloutTable
     return list(model.model_fields)
 
 

@@ -19,11 +19,12 @@ OWNER_ONLY = 0o600
 OWNER_FOLDER = 0o700
 
 
-def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
+def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644, synced: bool = True) -> None:
     """Replace ``path`` in one step: readers see the old bytes or the new, never a mixture.
 
     The data is written beside the target, synced, renamed over it, and the folder is
-    synced, so that after a return it survives kill -9 and a power cut.
+    synced, so that after a return it survives kill -9 and a power cut. Without ``synced`` it
+    survives kill -9 only: a power cut may bring back an older content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     payload = data.encode() if isinstance(data, str) else data
@@ -34,12 +35,14 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
             file.write(payload)
             file.flush()
             os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if synced:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

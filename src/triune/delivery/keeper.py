@@ -1,11 +1,14 @@
 """The guard's loop: one thread for each endpoint keeps it what its state file says.
 
 It finishes what dead commands left, starts arms again that nobody runs, makes the gateway
-follow, watches the live arm during the rollback window, and goes back by itself.
+follow, watches the live arm during the rollback window and the candidate of a canary, and goes
+back by itself when one of them dies or fails outright. What a canary's statistics decide is not
+its business: that is the controller's.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -52,46 +55,46 @@ class Keeper:
     def step(self) -> None:
         """One look, and what follows from it."""
         now = self._delivery.tools.store.load(self._endpoint)
-        if now.pending is not None:
-            self._delivery.recover(self._endpoint)
-        elif now.phase is Phase.WATCHING:
+        if now.phase is Phase.WATCHING or now.phase is Phase.CANARY:
             self._watch(now)
+        elif now.pending is not None and now.phase is not Phase.SHADOWING:
+            self._delivery.recover(self._endpoint)
         if self._streak.failures == 0 and time.monotonic() >= self._repair_at:
             self._repair_at = time.monotonic() + REPAIR_SECONDS
             self._repair()
 
     def _watch(self, now: EndpointState) -> None:
-        if now.live is None:
+        """The arm that is new to users: the live one of a window, the candidate of a canary."""
+        arm = now.pending.arm if now.pending else now.live
+        if arm is None or (now.pending and now.pending.weight == 0):
             return
-        if now.live != self._watched:
-            self._watched, self._streak, self._errors = now.live, Streak(), ErrorRate()
-        reading = self._read(now.live)
+        if arm != self._watched:
+            self._watched, self._streak, self._errors = arm, Streak(), ErrorRate()
+        reading = self._read(arm)
         if reading is not None:
             self._streak = self._streak.after(reading)
         action = guard.decide(
             self._streak,
             now=self._time(),
-            until=now.rollback_until or 0.0,
+            until=math.inf if now.pending else now.rollback_until or 0.0,
             limit=self._settings().health_failures,
         )
         if action is Action.ROLL_BACK:
-            self._go_back(now.live)
+            self._go_back(arm, canary=now.pending is not None)
         elif action is Action.COMPLETE:
-            self._tell(
-                f"{self._endpoint}: the rollback window has passed, {now.live.release} stays"
-            )
+            self._tell(f"{self._endpoint}: the rollback window has passed, {arm.release} stays")
             self._delivery.complete(
-                self._endpoint, "the rollback window passed", actor=ACTOR, expect=now.live
+                self._endpoint, "the rollback window passed", actor=ACTOR, expect=arm
             )
 
-    def _read(self, live: Arm) -> Reading | None:
-        healthy, words = ready("127.0.0.1", live.port, timeout=guard.HEALTH_TIMEOUT_SECONDS)
+    def _read(self, arm: Arm) -> Reading | None:
+        healthy, words = ready("127.0.0.1", arm.port, timeout=guard.HEALTH_TIMEOUT_SECONDS)
         health = Reading(self._time(), Check.HEALTH, healthy, words)
-        return guard.worst(health, self._error_reading(live))
+        return guard.worst(health, self._error_reading(arm))
 
-    def _error_reading(self, live: Arm) -> Reading | None:
+    def _error_reading(self, arm: Arm) -> Reading | None:
         try:
-            counters = self._delivery.tools.routing.gateway.counters(live.upstream)
+            counters = self._delivery.tools.routing.gateway.counters(arm.upstream)
         except Unavailable:
             # No reading rather than a bad one: a gateway that restarts says nothing of the arm.
             self._errors = ErrorRate()
@@ -99,7 +102,7 @@ class Keeper:
         self._errors = self._errors.after(self._time(), counters)
         return self._errors.reading(self._time())
 
-    def _go_back(self, live: Arm) -> None:
+    def _go_back(self, arm: Arm, *, canary: bool) -> None:
         streak, last = self._streak, self._streak.last
         evidence = {
             "check": last.check.value if last else "",
@@ -107,13 +110,14 @@ class Keeper:
             "failures": streak.failures,
             "last_error": last.words if last else "",
         }
-        self._tell(f"{self._endpoint}: {live.release} fails ({evidence['last_error']}), going back")
-        self._delivery.rollback(
+        self._tell(f"{self._endpoint}: {arm.release} fails ({evidence['last_error']}), going back")
+        leave = self._delivery.withdraw if canary else self._delivery.rollback
+        leave(
             self._endpoint,
             f"{streak.failures} failed {evidence['check']} checks: {evidence['last_error']}",
             actor=ACTOR,
             evidence=evidence,
-            expect=live,
+            expect=arm,
         )
         self._streak = Streak()
 

@@ -38,6 +38,10 @@ class Log(Protocol):
         """Events that match."""
         ...
 
+    def about(self, refs: Sequence[str], kinds: Sequence[str]) -> list[Stored]:
+        """Events of these kinds whose subject is one of these references, in the log's order."""
+        ...
+
     def ancestors(self, ref: str, *, limit: int = ...) -> list[Edge]:
         """All edges on the way from ``ref`` to its roots."""
         ...

@@ -86,6 +86,22 @@ class Releases:
             raise tampered(release.ref, release.path)
         return release
 
+    def for_endpoint(self, endpoint: str, ref: str) -> Release:
+        """A release that may serve this endpoint.
+
+        Raises
+        ------
+        Refused: (``release-other-endpoint``) it was made for another one.
+        """
+        release = self.get(ref)
+        if release.bundle.endpoint != endpoint:
+            raise Refused(
+                "release-other-endpoint",
+                f"{release.ref} was made for {release.bundle.endpoint}, not for {endpoint}",
+                hint=f"Create one: `triune release create {endpoint} --model ...`.",
+            )
+        return release
+
     def all(self, endpoint: str | None = None) -> Iterator[Listed]:
         """Releases, the newest first."""
         for stored in self._log.select(Query(kind=CREATED, newest_first=True)):

@@ -6,30 +6,34 @@ from collections.abc import Iterable
 
 from triune.core.errors import Unavailable
 from triune.core.waiting import wait_until
-from triune.delivery.gateway.model import TOTAL_WEIGHT, Route, Table, Target, Upstream
+from triune.delivery.gateway.model import Mirror, Route, Table, Target, Upstream
 from triune.delivery.gateway.ports import Gateway
-from triune.delivery.state import Arm, EndpointState, routed, upstreams
+from triune.delivery.state import Arm, EndpointState, Role, mirrored, shares, upstreams
 from triune.delivery.store import EndpointStore
 
-STABLE = "stable"
 DRAIN_SECONDS = 20.0
 _QUIET_READINGS = 3
 
 
 def table(states: Iterable[EndpointState]) -> Table:
-    """The table that serves these states: each routed arm gets all of its endpoint's traffic."""
+    """The table that serves these states."""
     arms: dict[str, Upstream] = {}
     routes = []
     for state in states:
-        arms |= {arm.upstream: _upstream(arm) for arm in upstreams(state)}
-        target = routed(state)
-        if target:
-            routes.append(Route(state.endpoint, (Target(target.upstream, TOTAL_WEIGHT),)))
+        arms |= {arm.upstream: _upstream(arm, role) for arm, role in upstreams(state)}
+        targets = tuple(Target(share.arm.upstream, share.weight) for share in shares(state))
+        if targets:
+            routes.append(Route(state.endpoint, targets, mirror=_mirror(state)))
     return Table(tuple(arms[name] for name in sorted(arms)), tuple(routes))
 
 
-def _upstream(arm: Arm) -> Upstream:
-    return Upstream(arm.upstream, "127.0.0.1", arm.port, STABLE, arm.release)
+def _mirror(state: EndpointState) -> Mirror | None:
+    arm = mirrored(state)
+    return Mirror(arm.upstream, state.pending.mirror) if arm and state.pending else None
+
+
+def _upstream(arm: Arm, role: Role) -> Upstream:
+    return Upstream(arm.upstream, "127.0.0.1", arm.port, role.value, arm.release)
 
 
 class Routing:

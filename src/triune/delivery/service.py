@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from triune.core.errors import Refused
 from triune.delivery import release as bundles
 from triune.delivery import state
-from triune.delivery.bluegreen import BlueGreen, Observer, Rollout, Tools
 from triune.delivery.client import ready
-from triune.delivery.release import Change, Release
+from triune.delivery.moves import Moves, Observer, Rollout, Tools
+from triune.delivery.release import Change
 from triune.delivery.releases import Releases
 from triune.delivery.state import Arm, Colour, EndpointState, Phase
 from triune.ledger.envelope import person
@@ -66,7 +65,7 @@ class Delivery:
 
     def plan(self, endpoint: str, ref: str) -> Plan:
         """What `start` would do now, without doing it."""
-        release = self._for_endpoint(endpoint, ref)
+        release = self.releases.for_endpoint(endpoint, ref)
         now = self.tools.store.load(endpoint)
         changes: tuple[Change, ...] = ()
         steps = [
@@ -93,11 +92,11 @@ class Delivery:
     def start(
         self, endpoint: str, ref: str, *, actor: str | None = None, observe: Observer | None = None
     ) -> Rollout:
-        """Change an endpoint to a release, blue-green; see `BlueGreen.start`."""
-        release = self._for_endpoint(endpoint, ref)
+        """Change an endpoint to a release, blue-green; see `Moves.start`."""
+        release = self.releases.for_endpoint(endpoint, ref)
         with self.tools.store.locked(endpoint, patience=PATIENCE_SECONDS):
             now = self.tools.store.load(endpoint)
-            return self._bluegreen(observe).start(now, release, actor or person())
+            return self._moves(observe).start(now, release, actor or person())
 
     def rollback(
         self,
@@ -116,39 +115,60 @@ class Delivery:
         """
         patience = 0.0 if expect else PATIENCE_SECONDS
         with self.tools.store.locked(endpoint, patience=patience):
-            bluegreen = self._bluegreen(observe)
-            now = bluegreen.recover(self.tools.store.load(endpoint))
+            moves = self._moves(observe)
+            now = moves.recover(self.tools.store.load(endpoint))
             if expect is not None and now.live != expect:
                 return now
             why = {"reason": reason, **(evidence or {})}
-            return bluegreen.roll_back(now, why, actor or person())
+            return moves.roll_back(now, why, actor or person())
+
+    def withdraw(
+        self,
+        endpoint: str,
+        reason: str,
+        *,
+        actor: str | None = None,
+        evidence: Mapping[str, Any] | None = None,
+        expect: Arm | None = None,
+    ) -> EndpointState:
+        """Return an endpoint's traffic from a candidate to the stable release beside it.
+
+        Nothing is done when there is no candidate (``expect``, when given) any more.
+        """
+        with self.tools.store.locked(endpoint, patience=PATIENCE_SECONDS):
+            now = self.tools.store.load(endpoint)
+            candidate = now.pending.arm if now.pending else None
+            if now.phase not in state.BESIDE_STABLE or (expect and candidate != expect):
+                return now
+            why = {"reason": reason, **(evidence or {})}
+            return self._moves(None).withdraw(now, why, actor or person())
 
     def complete(
         self, endpoint: str, reason: str, *, actor: str | None = None, expect: Arm | None = None
     ) -> EndpointState:
         """End an endpoint's rollback window: its previous release is stopped."""
         with self.tools.store.locked(endpoint):
-            bluegreen = self._bluegreen(None)
-            now = bluegreen.recover(self.tools.store.load(endpoint))
+            moves = self._moves(None)
+            now = moves.recover(self.tools.store.load(endpoint))
             if expect is not None and (now.live != expect or now.previous is None):
                 return now
-            return bluegreen.complete(now, {"reason": reason}, actor or person())
+            return moves.complete(now, {"reason": reason}, actor or person())
 
     def recover(self, endpoint: str, *, observe: Observer | None = None) -> EndpointState:
         """Finish or undo what a command that died left behind."""
         with self.tools.store.locked(endpoint):
-            return self._bluegreen(observe).recover(self.tools.store.load(endpoint))
+            return self._moves(observe).recover(self.tools.store.load(endpoint))
 
     def repair(self, endpoint: str, dead: frozenset[str]) -> EndpointState:
         """Start the arms among ``dead`` again, then make the gateway follow the state."""
         with self.tools.store.locked(endpoint):
-            now = self._bluegreen(None).recover(self.tools.store.load(endpoint))
+            now = self._moves(None).recover(self.tools.store.load(endpoint))
             for process in sorted(dead):
                 port = self.tools.port_of(process)
                 if state.moved(now, process, port) != now:
                     now = self.tools.store.save(state.moved(now, process, port))
-            for arm in (now.live, now.previous):
-                if arm and arm.process in dead:
+            for arm in state.wanted(now):
+                if arm.process in dead:
                     release = self.releases.get(arm.release)
                     self.tools.processes.ensure(self.tools.arms.process(release, arm))
             self.tools.routing.publish()
@@ -158,8 +178,7 @@ class Delivery:
         """Process names of the arms an endpoint should have that do not run."""
         now = self.tools.store.load(endpoint)
         running = {p.name for p in self.tools.processes.status() if p.pid is not None}
-        wanted = {arm.process for arm in (now.live, now.previous) if arm}
-        return frozenset(wanted - running)
+        return frozenset({arm.process for arm in state.wanted(now)} - running)
 
     def status(self, endpoint: str | None = None) -> tuple[EndpointStatus, ...]:
         """What each endpoint serves: those declared and those ever released to."""
@@ -170,18 +189,8 @@ class Delivery:
             states = {endpoint: self.tools.store.load(endpoint)}
         return tuple(_status(states[name]) for name in sorted(states))
 
-    def _for_endpoint(self, endpoint: str, ref: str) -> Release:
-        release = self.releases.get(ref)
-        if release.bundle.endpoint != endpoint:
-            raise Refused(
-                "release-other-endpoint",
-                f"{release.ref} was made for {release.bundle.endpoint}, not for {endpoint}",
-                hint=f"Create one: `triune release create {endpoint} --model ...`.",
-            )
-        return release
-
-    def _bluegreen(self, observe: Observer | None) -> BlueGreen:
-        return BlueGreen(self.tools, observe) if observe else BlueGreen(self.tools)
+    def _moves(self, observe: Observer | None) -> Moves:
+        return Moves(self.tools, observe) if observe else Moves(self.tools)
 
 
 def _status(now: EndpointState) -> EndpointStatus:

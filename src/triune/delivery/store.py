@@ -13,7 +13,7 @@ import msgspec
 from triune.core.config import slug
 from triune.core.errors import Conflict, Refused, Unavailable
 from triune.core.files import locked, write_atomic
-from triune.delivery.state import BEFORE_TRAFFIC, EndpointState, Phase
+from triune.delivery.state import BEFORE_TRAFFIC, Driver, EndpointState, Phase
 
 _PAUSE_SECONDS = 0.02
 
@@ -32,7 +32,7 @@ class EndpointStore:
         Conflict: (``endpoint-name-taken``) another endpoint has the same file name.
         Refused: (``endpoint-state-broken``) the file is not a state.
         """
-        path = self._path(endpoint)
+        path = self.path(endpoint)
         try:
             state = _read(path)
         except FileNotFoundError:
@@ -54,7 +54,7 @@ class EndpointStore:
         Unavailable: (``endpoint-state-unwritable``) e.g. on a full disk; the old one stays.
         """
         text = json.dumps(msgspec.to_builtins(state), indent=2, sort_keys=True) + "\n"
-        path = self._path(state.endpoint)
+        path = self.path(state.endpoint)
         try:
             write_atomic(path, text)
         except OSError as error:
@@ -102,7 +102,11 @@ class EndpointStore:
         return True
 
     def _rolls_out(self, endpoint: str) -> bool:
-        return self.load(endpoint).phase in {*BEFORE_TRAFFIC, Phase.SWITCHING}
+        pending = self.load(endpoint).pending
+        under_way = {*BEFORE_TRAFFIC, Phase.SWITCHING}
+        return (
+            pending is not None and pending.driver is Driver.COMMAND and pending.phase in under_way
+        )
 
     def _lock(self, endpoint: str) -> Path:
         return self._folder / f"{slug(endpoint)}.lock"
@@ -113,7 +117,8 @@ class EndpointStore:
         with locked(self._folder / "gateway.lock"):
             yield
 
-    def _path(self, endpoint: str) -> Path:
+    def path(self, endpoint: str) -> Path:
+        """The endpoint's file: replaced at every change of its state."""
         return self._folder / f"{slug(endpoint)}.json"
 
 

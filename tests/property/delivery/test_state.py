@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from triune.core.errors import TriuneError
 from triune.delivery import routing, state
-from triune.delivery.state import Arm, EndpointState, Phase
+from triune.delivery.state import Arm, Colour, EndpointState, Phase
 from triune.delivery.store import EndpointStore
 
 _numbers = itertools.count(1)
@@ -23,10 +24,29 @@ def candidate(now: EndpointState) -> Arm:
     return Arm(release, colour, 1000, state.process_name(now.endpoint, colour))
 
 
-MOVES = {
+def weight(now: EndpointState) -> int:
+    return now.pending.weight if now.pending else 0
+
+
+def baseline(now: EndpointState) -> Arm | None:
+    if now.live is None:
+        return None
+    name = state.process_name(now.endpoint, Colour.GREY)
+    return Arm(now.live.release, Colour.GREY, 1001, name)
+
+
+MOVES: dict[str, Callable[[EndpointState], EndpointState]] = {
     "begin": lambda now: state.begin(now, candidate(now), mark="m", actor="a"),
+    "begin-with-baseline": lambda now: state.begin(
+        now, candidate(now), mark="m", actor="a", baseline=baseline(now)
+    ),
     "warm": lambda now: state.advance(now, Phase.WARMING, mark="m"),
     "smoke": lambda now: state.advance(now, Phase.SMOKING, mark="m"),
+    "shadow": lambda now: state.advance(now, Phase.SHADOWING, mark="m", mirror=10_000),
+    "canary": lambda now: state.advance(now, Phase.CANARY, mark="m"),
+    "more": lambda now: state.weigh(now, weight(now) + 700, mark="m"),
+    "withdraw": lambda now: state.withdraw(now, {"reason": "r"}, mark="m", actor="a"),
+    "withdrawn": state.withdrawn,
     "switch": lambda now: state.advance(now, Phase.SWITCHING, mark="m"),
     "refuse": lambda now: state.refuse(now, {"test": "t"}, mark="m"),
     "refused": state.refused,
@@ -43,18 +63,20 @@ MOVES = {
 def test_no_order_of_moves_leaves_users_without_a_release(moves: list[str]) -> None:
     now = EndpointState("e")
     for move in moves:
-        before = state.routed(now)
+        before = state.shares(now)
         try:
             now = MOVES[move](now)
         except TriuneError:
             continue
-        after = state.routed(now)
-        assert before is None or after is not None
-        assert after is None or after in state.upstreams(now)
+        after = state.shares(now)
+        assert not before or after
+        known = [arm for arm, _ in state.upstreams(now)]
+        assert all(share.arm in known for share in after)
+        assert not after or sum(share.weight for share in after) == 10_000
         colours = [arm.colour for arm in (now.live, now.previous) if arm]
         assert len(colours) == len(set(colours))
         if now.pending and now.phase in state.BEFORE_TRAFFIC | {Phase.REFUSING, Phase.RETIRING}:
-            assert now.pending.arm not in state.upstreams(now)
+            assert now.pending.arm not in known
         routing.table([now])
 
 
@@ -89,7 +111,7 @@ def test_the_moves_reach_every_phase() -> None:
                     after = move(now)
                 except TriuneError:
                     continue
-                if after.phase not in reached or len(following) < 20:
+                if after.phase not in reached or len(following) < 200:
                     following.append(after)
                 reached.add(after.phase)
         fringe = following

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from triune.delivery import guard, smoke
-from triune.delivery.bluegreen import WARM_REQUESTS
+from triune.delivery.moves import WARM_REQUESTS
 from triune.delivery.gateway.backends import envoy_bootstrap
 from triune.delivery.ingest import ROTATE_BYTES
 from triune.delivery.state import SENTENCES

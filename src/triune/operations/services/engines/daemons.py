@@ -16,7 +16,11 @@ from triune.operations.services.addresses import Addresses
 from triune.operations.services.engines.settings import fingerprint
 from triune.operations.services.model import Service
 
-NAMES = ("ingest", "guard", "tracker")
+NAMES = ("ingest", "guard", "controller", "tracker")
+
+_BESIDE, _LAST_UP_FIRST_DOWN = 40, 300
+_ORDER = {"guard": _LAST_UP_FIRST_DOWN, "controller": _LAST_UP_FIRST_DOWN}
+"""Who acts on what dies must be gone before arms are stopped on purpose."""
 
 
 def service(workspace: Workspace, addresses: Addresses, name: str) -> Service:
@@ -29,7 +33,7 @@ def service(workspace: Workspace, addresses: Addresses, name: str) -> Service:
             env=_settings(workspace, addresses),
             cwd=workspace.root,
             stop_seconds=10,
-            order=40,
+            order=_ORDER.get(name, _BESIDE),
         )
     )
 

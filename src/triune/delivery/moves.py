@@ -1,9 +1,10 @@
-"""Blue-green: a release starts in the free colour, proves itself, and gets all traffic at once.
+"""What changes an endpoint: each move first makes its intent durable, then acts.
 
-Each step first makes its intent durable (`EndpointStore.save`), then acts, and acting twice
-does no harm. So kill -9 at any line leaves users on the old release or on the new one, and
-`BlueGreen.recover`, called by the next command and by the guard, finishes what was past the
-smoke tests and undoes what was before.
+Acting twice does no harm: a move that was begun before is finished, one that was finished is
+left as it is. So kill -9 at any line leaves users on the old release or on the new one. Whoever
+drives a rollout (the controller, or a command) calls the moves one by one; `Moves.recover`,
+called by the next command and by the guard, finishes what no longer needs a driver and undoes
+what a command that died left before its candidate saw traffic.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from typing import Any
 from triune.core.clock import Clock
 from triune.core.errors import CheckFailed, TriuneError, Unavailable
 from triune.core.ids import new_id
+from triune.core.rollout_config import Strategy
 from triune.core.workspace import Workspace
-from triune.delivery import smoke, state
+from triune.delivery import smoke as suite
+from triune.delivery import state
 from triune.delivery.client import ready
 from triune.delivery.ports import Arms, Examples, Log, OwnTests, PortOf, Processes
 from triune.delivery.release import Release
 from triune.delivery.releases import Releases, settings
 from triune.delivery.routing import Routing
-from triune.delivery.state import BEFORE_TRAFFIC, Arm, EndpointState, Phase
+from triune.delivery.state import Arm, Colour, Driver, EndpointState, Phase
 from triune.delivery.store import EndpointStore
 from triune.ledger.envelope import event
 
@@ -57,7 +60,7 @@ class Rollout:
     """How a rollout ended: the endpoint's new state, what the smoke tests said, how long."""
 
     state: EndpointState
-    smoke: tuple[smoke.SmokeResult, ...] = ()
+    smoke: tuple[suite.SmokeResult, ...] = ()
     seconds: float = 0.0
 
 
@@ -66,23 +69,32 @@ class CandidateUnfit(Exception):
 
     def __init__(self, test: str, words: str) -> None:
         super().__init__(f"{test}: {words}")
-        self.test = test
-        self.words = words
+        self.why = {"test": test, "words": words}
 
 
-def _silent(step: str, words: str) -> None:
+def refusal(release: Release, unfit: CandidateUnfit) -> CheckFailed:
+    """The error for the caller of a rollout whose candidate was not fit."""
+    return CheckFailed(
+        "rollout-refused",
+        f"{release.ref} failed {unfit}",
+        context=release.bundle.endpoint,
+        hint="Users still get what they got before. `triune logs` shows the candidate's.",
+    )
+
+
+def silent(step: str, words: str) -> None:
     """The observer of those who do not look."""
 
 
 @dataclass(frozen=True)
-class BlueGreen:
+class Moves:
     """One endpoint's changes. Every public method needs the endpoint's lock to be held."""
 
     tools: Tools
-    observe: Observer = field(default=_silent)
+    observe: Observer = field(default=silent)
 
     def start(self, current: EndpointState, release: Release, actor: str) -> Rollout:
-        """Bring a release to users, from any state; see the module's words for the steps.
+        """Bring a release to users, blue-green and in this process, from any state.
 
         Raises
         ------
@@ -91,29 +103,21 @@ class BlueGreen:
         Unavailable: past the smoke tests, the gateway did not answer: the switch is finished
             by the guard or the next command.
         """
-        begin = time.monotonic()
-        now = self._begin(self._make_room(current, release, actor), release, actor)
-        results: tuple[smoke.SmokeResult, ...] = ()
+        begun = time.monotonic()
+        now = self.begin(self.make_room(current, release, actor), release, actor=actor)
+        results: tuple[suite.SmokeResult, ...] = ()
         try:
-            now = self._start_candidate(now, release)
-            now = self._warm(now, release)
-            now, results = self._smoke(now, release)
+            now = self.warm(self.prepare(now, release), release)
+            now, results = self.smoke(now, release)
         except CandidateUnfit as unfit:
-            why = {"test": unfit.test, "words": unfit.words}
-            self._refuse(now, why)
-            raise CheckFailed(
-                "rollout-refused",
-                f"{release.ref} failed {unfit.test}: {unfit.words}",
-                context=release.bundle.endpoint,
-                hint="Users still get what they got before. `triune logs` shows the candidate's.",
-            ) from unfit
+            self.refuse(self.tools.store.load(now.endpoint), unfit.why)
+            raise refusal(release, unfit) from unfit
         except BaseException as error:
             test = error.reference if isinstance(error, TriuneError) else "interrupted"
             now = self.tools.store.load(now.endpoint)
-            self._refuse(now, {"test": test, "words": str(error) or repr(error)})
+            self.refuse(now, {"test": test, "words": str(error) or repr(error)})
             raise
-        now = self._finish_switch(self._save(state.advance(now, Phase.SWITCHING, mark=new_id())))
-        return Rollout(now, results, time.monotonic() - begin)
+        return Rollout(self.switch(now), results, time.monotonic() - begun)
 
     def roll_back(
         self, current: EndpointState, why: Mapping[str, Any], actor: str
@@ -136,26 +140,38 @@ class BlueGreen:
         )
 
     def recover(self, current: EndpointState) -> EndpointState:
-        """Finish or undo what a process that died left behind; the settled state."""
+        """Finish or undo what a process that died left behind.
+
+        A rollout that the controller drives is left where it is until it needs no driver.
+        """
         if current.pending is None:
+            return current
+        finish = self._finishers().get(current.phase)
+        if finish is None and current.pending.driver is Driver.CONTROLLER:
             return current
         self.observe("recovering", f"An earlier change died while {current.phase.value}.")
         if current.phase is Phase.STARTING:
             self._announce(current)
-        if current.phase in BEFORE_TRAFFIC:
-            return self._refuse(current, {"test": "interrupted", "words": "its command died"})
-        finish = {
+        if finish is None:
+            return self.refuse(current, {"test": "interrupted", "words": "its command died"})
+        return finish(current)
+
+    def _finishers(self) -> Mapping[Phase, Callable[[EndpointState], EndpointState]]:
+        """What ends each phase that needs no decision any more."""
+        return {
             Phase.REFUSING: self._finish_refusal,
             Phase.SWITCHING: self._finish_switch,
+            Phase.WITHDRAWING: self._finish_withdrawal,
             Phase.ROLLING_BACK: self._finish_rollback,
             Phase.RETIRING: self._finish_retirement,
         }
-        return finish[current.phase](current)
 
-    # The steps towards users
+    # The steps towards users, in their order
 
-    def _make_room(self, current: EndpointState, release: Release, actor: str) -> EndpointState:
+    def make_room(self, current: EndpointState, release: Release, actor: str) -> EndpointState:
+        """End an open rollback window, so that the candidate has a place to stand in."""
         settled = self.recover(current)
+        state.check_settled(settled)
         state.check_new(settled, release.ref)
         if settled.previous is None:
             return settled
@@ -166,46 +182,82 @@ class BlueGreen:
         )
         return self.complete(settled, {"reason": f"superseded by {release.ref}"}, actor)
 
-    def _begin(self, now: EndpointState, release: Release, actor: str) -> EndpointState:
-        colour = state.free_colour(now)
-        process = state.process_name(now.endpoint, colour)
-        arm = Arm(release.ref, colour, self.tools.port_of(process), process)
-        begun = self._save(state.begin(now, arm, mark=new_id(), actor=actor))
-        self._announce(begun)
-        return begun
+    def begin(
+        self,
+        now: EndpointState,
+        release: Release,
+        *,
+        actor: str,
+        strategy: Strategy = Strategy.BLUE_GREEN,
+        driver: Driver = Driver.COMMAND,
+        baseline: bool = False,
+        rollout: str | None = None,
+    ) -> EndpointState:
+        """The rollout exists: its candidate has a place, and ``rollout.started`` is told."""
+        fresh = None
+        if baseline and now.live:
+            fresh = self._arm(now.endpoint, now.live.release, Colour.GREY)
+        begun = state.begin(
+            now,
+            self._arm(now.endpoint, release.ref, state.free_colour(now)),
+            mark=rollout or new_id(),
+            actor=actor,
+            strategy=strategy,
+            driver=driver,
+            baseline=fresh,
+        )
+        saved = self._save(begun)
+        self._announce(saved)
+        return saved
+
+    def _arm(self, endpoint: str, release: str, colour: Colour) -> Arm:
+        process = state.process_name(endpoint, colour)
+        return Arm(release, colour, self.tools.port_of(process), process)
 
     def _announce(self, now: EndpointState) -> None:
         previous = now.live.release if now.live else None
-        self._tell("rollout.started", now, {"previous": previous, "strategy": "blue-green"})
+        strategy = _pending(now).strategy.value
+        self._tell("rollout.started", now, {"previous": previous, "strategy": strategy})
 
-    def _start_candidate(self, now: EndpointState, release: Release) -> EndpointState:
-        arm = _candidate(now)
-        self.observe("starting", f"{release.ref} starts as {arm.colour.value}.")
-        try:
-            self.tools.processes.ensure(self.tools.arms.process(release, arm))
-        except TriuneError as error:
-            raise CandidateUnfit("start", error.message) from error
-        self.observe("started", f"{arm.process} is ready on port {arm.port}.")
+    def prepare(self, now: EndpointState, release: Release) -> EndpointState:
+        """Start the candidate's process, and that of a fresh baseline.
+
+        Raises `CandidateUnfit` when one does not start.
+        """
+        for arm in _pending(now).arms:
+            self.observe("starting", f"{arm.release} starts as {arm.colour.value}.")
+            its = release if arm.release == release.ref else self.tools.releases.get(arm.release)
+            try:
+                self.tools.processes.ensure(self.tools.arms.process(its, arm))
+            except TriuneError as error:
+                raise CandidateUnfit("start", error.message) from error
+            self.observe("started", f"{arm.process} is ready on port {arm.port}.")
         return self._save(state.advance(now, Phase.WARMING, mark=new_id()))
 
-    def _warm(self, now: EndpointState, release: Release) -> EndpointState:
+    def warm(self, now: EndpointState, release: Release) -> EndpointState:
+        """Example requests to the candidate and the baseline, so that neither is judged cold.
+
+        Raises `CandidateUnfit` when one is not answered.
+        """
         self.observe("warming", f"{WARM_REQUESTS} example requests.")
-        with closing(self._client(now, release)) as client:
-            for _ in range(WARM_REQUESTS):
-                try:
-                    client.infer(client.example)
-                except AssertionError as error:
-                    raise CandidateUnfit("warm", str(error)) from error
+        for arm in _pending(now).arms:
+            with closing(self._client(now, release, arm)) as client:
+                for _ in range(WARM_REQUESTS):
+                    try:
+                        client.infer(client.example)
+                    except AssertionError as error:
+                        raise CandidateUnfit("warm", str(error)) from error
         self.observe("warmed", "The candidate has answered them.")
         return self._save(state.advance(now, Phase.SMOKING, mark=new_id()))
 
-    def _smoke(
+    def smoke(
         self, now: EndpointState, release: Release
-    ) -> tuple[EndpointState, tuple[smoke.SmokeResult, ...]]:
+    ) -> tuple[EndpointState, tuple[suite.SmokeResult, ...]]:
+        """Run the candidate's smoke tests; raises `CandidateUnfit` when one fails."""
         tests = self._tests(release)
         self.observe("smoking", f"{len(tests)} tests: {', '.join(t.name for t in tests)}.")
-        with closing(self._client(now, release)) as client:
-            results = tuple(smoke.run(tests, client))
+        with closing(self._client(now, release, _candidate(now))) as client:
+            results = tuple(suite.run(tests, client))
         told = [{"name": r.name, "passed": r.passed, "words": r.words} for r in results]
         self._tell("rollout.smoked", now, {"results": told})
         for result in results:
@@ -214,41 +266,75 @@ class BlueGreen:
         self.observe("smoked", f"All {len(results)} tests passed.")
         return now, results
 
-    def _tests(self, release: Release) -> Sequence[smoke.SmokeTest]:
+    def shadow(self, now: EndpointState, mirror: int) -> EndpointState:
+        """Mirror requests to the candidate; ``mirror`` of 10,000."""
+        if now.phase is not Phase.SHADOWING:
+            now = self._save(state.advance(now, Phase.SHADOWING, mark=new_id(), mirror=mirror))
+        self.tools.routing.publish()
+        self._tell("rollout.shadowed", now, {"mirror": _pending(now).mirror})
+        self.observe("shadowing", f"Requests are mirrored to {_candidate(now).release}.")
+        return now
+
+    def canary(self, now: EndpointState, weight: int) -> EndpointState:
+        """Let ``weight`` of 10,000 units reach the candidate."""
+        if now.phase is not Phase.CANARY:
+            now = self._save(state.advance(now, Phase.CANARY, mark=new_id()))
+        if weight > _pending(now).weight:
+            now = self._save(state.weigh(now, weight, mark=new_id()))
+        self.tools.routing.publish()
+        if _pending(now).weight > 0:
+            self._tell("rollout.stepped", now, {"weight": _pending(now).weight})
+        self.observe("stepped", f"{weight / 100:g} % of the units reach {_candidate(now).release}.")
+        return now
+
+    def switch(self, now: EndpointState) -> EndpointState:
+        """All traffic moves to the candidate."""
+        if now.phase is not Phase.SWITCHING:
+            now = self._save(state.advance(now, Phase.SWITCHING, mark=new_id()))
+        return self._finish_switch(now)
+
+    def refuse(self, now: EndpointState, why: Mapping[str, Any]) -> EndpointState:
+        """Stop a candidate that users have not seen."""
+        return self._finish_refusal(self._save(state.refuse(now, why, mark=new_id())))
+
+    def withdraw(self, now: EndpointState, why: Mapping[str, Any], actor: str) -> EndpointState:
+        """Return all traffic to the stable release, then stop the candidate."""
+        left = state.withdraw(now, why, mark=new_id(), actor=actor)
+        return self._finish_withdrawal(self._save(left))
+
+    def _tests(self, release: Release) -> Sequence[suite.SmokeTest]:
         bundle = release.bundle
         table = settings(self.tools.workspace, bundle.endpoint)
 
-        def signature(client: smoke.SmokeClient) -> str:  # noqa: ARG001
+        def signature(client: suite.SmokeClient) -> str:  # noqa: ARG001
             self.tools.releases.model(bundle.model)
             if bundle.serving.fallback:
                 self.tools.releases.model(bundle.serving.fallback)
             return bundle.model.digest
 
         return (
-            smoke.SmokeTest("signature", signature),
-            *smoke.generic(latency_ms=table.smoke_latency_ms),
+            suite.SmokeTest("signature", signature),
+            *suite.generic(latency_ms=table.smoke_latency_ms),
             *self.tools.own_tests(release),
         )
 
-    def _client(self, now: EndpointState, release: Release) -> smoke.SmokeClient:
+    def _client(self, now: EndpointState, release: Release, arm: Arm) -> suite.SmokeClient:
         inputs = release.bundle.serving.inputs
-        return smoke.SmokeClient(
-            _candidate(now).port,
+        return suite.SmokeClient(
+            arm.port,
             model=now.slug,
-            release=release.ref,
+            release=arm.release,
             inputs=inputs,
-            example=self.tools.examples(release) or smoke.made_up(inputs),
+            example=self.tools.examples(release) or suite.made_up(inputs),
         )
 
     # The steps that recovery repeats: each may have been done before, in part or in whole
 
-    def _refuse(self, now: EndpointState, why: Mapping[str, Any]) -> EndpointState:
-        return self._finish_refusal(self._save(state.refuse(now, why, mark=new_id())))
-
     def _finish_refusal(self, now: EndpointState) -> EndpointState:
         pending = _pending(now)
         self.observe("refusing", f"{pending.arm.release}: {pending.why.get('words', '')}")
-        self._stop(pending.arm)
+        for arm in pending.arms:
+            self._stop(arm)
         self._tell("rollout.refused", now, dict(pending.why))
         return self._save(state.refused(now))
 
@@ -262,27 +348,40 @@ class BlueGreen:
         previous = now.live.release if now.live else None
         self._tell("rollout.switched", now, {"previous": previous, "colour": arm.colour.value})
         done = self._save(state.switched(now, rollback_until=until))
+        if done.pending is not None:
+            done = self._finish_retirement(done)
         self.observe("done", state.SENTENCES[done.phase])
         return done
 
+    def _finish_withdrawal(self, now: EndpointState) -> EndpointState:
+        self.observe("withdrawing", f"Traffic of {now.endpoint} returns to stable.")
+        self.tools.routing.publish()
+        self.observe("withdrawn", "No user reaches the candidate any more.")
+        self._tell_back(now, now.live)
+        return self._finish_retirement(self._save(state.withdrawn(now)))
+
     def _finish_rollback(self, now: EndpointState) -> EndpointState:
-        pending = _pending(now)
         self.observe("rolling-back", f"Traffic of {now.endpoint} returns.")
         self.tools.routing.publish()
-        back = self.tools.clock.now()
         self.observe("rolled-back", "Users reach the previous release again.")
-        to = now.previous.release if now.previous else None
-        since = pending.why.get("since")
-        took = {} if since is None else {"seconds": round(back.timestamp() - float(since), 3)}
-        self._tell("rollout.rolled-back", now, {"to": to} | dict(pending.why) | took)
+        self._tell_back(now, now.previous)
         return self._finish_retirement(self._save(state.rolled_back(now)))
+
+    def _tell_back(self, now: EndpointState, to: Arm | None) -> None:
+        why = _pending(now).why
+        since = why.get("since")
+        back = self.tools.clock.now().timestamp()
+        took = {} if since is None else {"seconds": round(back - float(since), 3)}
+        told = {"to": to.release if to else None, **why, **took}
+        self._tell("rollout.rolled-back", now, told)
 
     def _finish_retirement(self, now: EndpointState) -> EndpointState:
         pending = _pending(now)
-        self.observe("retiring", f"{pending.arm.process} ends its requests.")
         self.tools.routing.publish()
-        self.tools.routing.drain(pending.arm)
-        self._stop(pending.arm)
+        for arm in pending.arms:
+            self.observe("retiring", f"{arm.process} ends its requests.")
+            self.tools.routing.drain(arm)
+            self._stop(arm)
         if pending.why:
             stayed = now.live.release if now.live else None
             told = {"stopped": pending.arm.release, **pending.why}

@@ -1,0 +1,99 @@
+"""The daemon that takes rollouts from phase to phase: a Temporal worker, and a scan that gives
+every rollout that has not ended its workflow.
+
+The scan makes a command independent of Temporal: it writes the rollout's record, and the
+controller takes it on as soon as both are there. It also makes a rollout independent of
+Temporal's memory: a workflow that was lost with its database is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from triune.app import daemon
+from triune.app.context import Context
+from triune.app.guard import present
+from triune.core.errors import TriuneError, Unavailable
+
+if TYPE_CHECKING:
+    from triune.delivery.rollout.backends.temporal import Temporal
+    from triune.delivery.rollout.store import RecordStore
+
+NAME = "controller"
+SCAN_SECONDS = 0.25
+RETRY_SECONDS = 1.0
+AGAIN_SECONDS = 30.0
+"""How often a rollout that goes on is offered to Temporal again."""
+
+
+def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """Drive rollouts until told to stop."""
+    asyncio.run(_work(context, stop, ready))
+
+
+async def _work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> None:
+    from triune.app.rollouts import conductor, watches
+    from triune.delivery.rollout.backends.temporal import FEW, RolloutWorker
+
+    temporal = await _connect(context, stop)
+    if temporal is None:
+        return
+    taken = conductor(context, observe=_heard)
+    worker = RolloutWorker(taken, watches(context, taken), daemon.tell)
+    scan = Scan(taken.records, FEW)
+    async with temporal.worker(worker):
+        ready()
+        while not stop.is_set():
+            await scan.look(temporal)
+            await asyncio.sleep(SCAN_SECONDS)
+
+
+async def _connect(context: Context, stop: threading.Event) -> Temporal | None:
+    from triune.delivery.rollout.backends.temporal import Temporal
+
+    while not stop.is_set():
+        try:
+            return await Temporal.connect(context.addresses.temporal, context.workspace.name)
+        except Unavailable as error:
+            daemon.tell(f"{error.reference}: {error.message}")
+            await asyncio.sleep(RETRY_SECONDS)
+    return None
+
+
+def _heard(step: str, words: str) -> None:
+    if words:
+        daemon.tell(f"{step}: {words}")
+
+
+@dataclass
+class Scan:
+    """Which rollouts have not ended, and when each was last given to Temporal."""
+
+    records: RecordStore
+    few: int
+    offered: dict[str, float] = field(default_factory=dict)
+
+    async def look(self, temporal: Temporal) -> None:
+        """Give Temporal what it has not got; what it does not take now it is offered again."""
+        try:
+            tickets = await asyncio.to_thread(self.records.unconcluded)
+            now = time.monotonic()
+            due = [t for t in tickets if self.offered.get(t.rollout, 0.0) <= now]
+            for ticket in due:
+                await temporal.ensure(ticket, many=len(tickets) > self.few)
+                self.offered[ticket.rollout] = now + AGAIN_SECONDS
+        except TriuneError as error:
+            daemon.tell(f"{error.reference}: {error.message}")
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        going = {ticket.rollout for ticket in tickets}
+        self.offered = {key: at for key, at in self.offered.items() if key in going}
+
+
+if __name__ == "__main__":
+    daemon.main(NAME, work, present)

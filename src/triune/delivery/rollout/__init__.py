@@ -1,0 +1,1 @@
+"""The change of an endpoint from one release to another, decided by evidence."""

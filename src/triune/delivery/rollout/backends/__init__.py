@@ -1,0 +1,1 @@
+"""Engines below rollouts: Temporal."""

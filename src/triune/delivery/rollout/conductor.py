@@ -1,0 +1,358 @@
+"""A rollout, phase by phase: what each does and which comes next.
+
+The endpoint's state says which phase it is; each stage does that phase's work and returns
+where the endpoint then stands. A stage may be run again after a crash: what was done already is
+found done. Two drivers use it: the controller, durable (`backends.temporal_workflow`), and
+`run`, in one's own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from triune.core.errors import Conflict, NotFound, Refused, TriuneError, Unavailable
+from triune.core.ids import new_id
+from triune.core.rollout_config import Strategy
+from triune.delivery.moves import CandidateUnfit, Moves, Observer, Tools, silent
+from triune.delivery.release import Release
+from triune.delivery.releases import settings
+from triune.delivery.rollout import events
+from triune.delivery.rollout.model import Definition, Record, Ticket, Wish, define
+from triune.delivery.rollout.store import RecordStore
+from triune.delivery.state import (
+    BEFORE_TRAFFIC,
+    BESIDE_STABLE,
+    Driver,
+    EndpointState,
+    Phase,
+    check_settled,
+)
+
+_SETTLING = (
+    Phase.SWITCHING,
+    Phase.WITHDRAWING,
+    Phase.REFUSING,
+    Phase.ROLLING_BACK,
+    Phase.RETIRING,
+)
+
+NEVER_BEGUN = "never-begun"
+"""The outcome of a rollout whose command died before it existed."""
+
+PATIENCE_SECONDS = 10.0
+"""How long a step waits while the guard looks after the endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a rollout stands: its phase, None once it is over; seconds to wait before asking
+    again."""
+
+    phase: Phase | None
+    wait_s: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        return self.phase is None
+
+
+Prior = Callable[[Record], Definition]
+"""The definition with what the traffic before the candidate says of its dispersion."""
+
+
+@dataclass(frozen=True)
+class Conductor:
+    """The stages of rollouts. Every method may be called again at any time."""
+
+    tools: Tools
+    records: RecordStore
+    prior: Prior
+    observe: Observer = silent
+
+    @property
+    def moves(self) -> Moves:
+        return Moves(self.tools, self.observe)
+
+    def order(
+        self,
+        endpoint: str,
+        release: Release,
+        *,
+        actor: str,
+        strategy: Strategy | None = None,
+        driver: Driver = Driver.CONTROLLER,
+    ) -> Ticket:
+        """Begin a rollout: when this returns it exists, and its driver takes it on.
+
+        Raises
+        ------
+        Conflict: ``rollout-in-progress``, ``release-already-live``.
+        Refused: (``rollout-nothing-to-compare``) a shadow needs a live release beside it.
+        """
+        definition = define(settings(self.tools.workspace, endpoint).rollout, strategy)
+        check_free(self.tools.store.load(endpoint))
+        with self.tools.store.locked(endpoint, patience=PATIENCE_SECONDS):
+            now = self.moves.make_room(self.tools.store.load(endpoint), release, actor)
+            if definition.strategy is Strategy.SHADOW and now.live is None:
+                raise Refused(
+                    "rollout-nothing-to-compare",
+                    f"{endpoint} serves nothing that a shadow could be compared with",
+                    hint="Release something first: `triune rollout start --strategy blue-green`.",
+                )
+            ticket = Ticket(endpoint, new_id())
+            self.records.save(
+                Record(
+                    rollout=ticket.rollout,
+                    endpoint=endpoint,
+                    release=release.ref,
+                    stable=now.live.release if now.live else None,
+                    actor=actor,
+                    started=self.tools.clock.now().timestamp(),
+                    definition=definition,
+                ),
+                synced=True,
+            )
+            self.moves.begin(
+                now,
+                release,
+                actor=actor,
+                strategy=definition.strategy,
+                driver=driver,
+                baseline=definition.baseline,
+                rollout=ticket.rollout,
+            )
+        return ticket
+
+    def where(self, ticket: Ticket) -> Where:
+        """Where a rollout stands now."""
+        now = self.tools.store.load(ticket.endpoint)
+        if now.pending is not None:
+            return Where(now.pending.phase if now.pending.rollout == ticket.rollout else None)
+        kept = now.rollout == ticket.rollout and now.previous is not None
+        return Where(Phase.WATCHING if kept else None)
+
+    def unattended(self) -> Mapping[Phase, Callable[[Ticket], Where]]:
+        """The stages that end by themselves; the others are watched (`watch`, `shadowing`)."""
+        return {
+            Phase.STARTING: self.prepare,
+            Phase.WARMING: self.warm,
+            Phase.SMOKING: self.smoke,
+            Phase.WATCHING: self.keep,
+            **dict.fromkeys(_SETTLING, self.settle),
+        }
+
+    def prepare(self, ticket: Ticket) -> Where:
+        """Start the candidate's process, and that of a fresh baseline."""
+        return self._before_traffic(ticket, Phase.STARTING, self.moves.prepare)
+
+    def warm(self, ticket: Ticket) -> Where:
+        """Send example requests until the candidate is warm."""
+        return self._before_traffic(ticket, Phase.WARMING, self.moves.warm)
+
+    def smoke(self, ticket: Ticket) -> Where:
+        """Run the smoke tests; then shadow, canary or all traffic, as the strategy says."""
+
+        def tested(now: EndpointState, release: Release) -> EndpointState:
+            now, _ = self.moves.smoke(now, release)
+            record = self.records.load(ticket.endpoint)
+            if now.live is None or record is None or record.rollout != ticket.rollout:
+                return self.moves.switch(now)
+            return self._after_smoke(now, record)
+
+        return self._before_traffic(ticket, Phase.SMOKING, tested)
+
+    def _after_smoke(self, now: EndpointState, record: Record) -> EndpointState:
+        definition, gates = record.definition, self.records.gates(now.endpoint, record.rollout)
+        if gates.promote is None and definition.shadow_pairs > 0:
+            return self.moves.shadow(now, definition.shadow_share)
+        if gates.promote is None and definition.strategy is Strategy.CANARY:
+            return self._begin_canary(now, record)
+        return self.moves.switch(now)
+
+    def _begin_canary(self, now: EndpointState, record: Record) -> EndpointState:
+        """Nobody is moved yet: the watch does that, when its first reading is there."""
+        self.records.save(msgspec.structs.replace(record, definition=self.prior(record)))
+        return self.moves.canary(now, 0)
+
+    def enter_canary(self, ticket: Ticket) -> Where:
+        """From the shadow phase to the canary."""
+        record = self.records.load(ticket.endpoint)
+        with self._locked(ticket) as now:
+            if now is not None and now.phase is Phase.SHADOWING and record is not None:
+                self._begin_canary(now, record)
+        return self.where(ticket)
+
+    def keep(self, ticket: Ticket) -> Where:
+        """The rollback window: the guard keeps it and ends it; here it is only waited for."""
+        found = self.where(ticket)
+        if found.phase is not Phase.WATCHING:
+            return found
+        until = self.tools.store.load(ticket.endpoint).rollback_until or 0.0
+        left = until - self.tools.clock.now().timestamp()
+        return replace(found, wait_s=min(max(left, 1.0), 3600.0))
+
+    def settle(self, ticket: Ticket) -> Where:
+        """Finish what needs no decision any more: a switch, a way back, a retirement."""
+        with self._locked(ticket) as now:
+            if now is not None:
+                self.moves.recover(now)
+        return self.where(ticket)
+
+    def conclude(self, ticket: Ticket) -> None:
+        """Write down how a rollout that is over has ended; done once, however often called."""
+        record = self.records.load(ticket.endpoint)
+        if record is None or record.rollout != ticket.rollout:
+            return
+        if not record.outcome:
+            last = self.tools.store.load(ticket.endpoint).last
+            ours = last is not None and last.rollout == ticket.rollout
+            outcome = last.outcome.value if last and ours else NEVER_BEGUN
+            record = msgspec.structs.replace(record, outcome=outcome, mark=new_id())
+            self.records.save(record, synced=True)
+        self.tools.log.append(events.finished(self.tools.workspace.name, record))
+
+    def gate(self, ticket: Ticket, name: str, wish: Wish) -> None:
+        """What a person asks of a rollout: ``pause``, ``resume``, ``promote`` or ``abort``.
+
+        It is durable when this returns, and needs neither the controller nor Temporal; the watch
+        sees it at once. See `abort` for the one that acts here and now.
+
+        Raises
+        ------
+        Conflict: (``rollout-over``) the rollout needs no gates any more.
+        NotFound: (``gate-unknown``).
+        """
+        changes: Mapping[str, Mapping[str, Wish | None]] = {
+            "pause": {"paused": wish},
+            "resume": {"paused": None},
+            "promote": {"promote": wish, "paused": None},
+            "abort": {"abort": wish},
+        }
+        if name not in changes:
+            raise NotFound(
+                "gate-unknown", f"there is no gate {name!r}", hint=f"Known: {', '.join(changes)}."
+            )
+        phase = self.where(ticket).phase
+        if phase not in BEFORE_TRAFFIC | BESIDE_STABLE:
+            raise Conflict(
+                "rollout-over",
+                f"the rollout of {ticket.endpoint} is past what could be {name}d",
+                hint="`triune rollout status` shows where it stands; `rollback` goes back.",
+            )
+        with self.records.changing_gates(ticket.endpoint):
+            gates = self.records.gates(ticket.endpoint, ticket.rollout)
+            changed = msgspec.structs.replace(gates, **changes[name])
+            self.records.save_gates(ticket.endpoint, changed)
+        self.tools.log.append(
+            events.gated(self.tools.workspace.name, ticket.endpoint, ticket.rollout, name, wish)
+        )
+
+    def abort(self, ticket: Ticket, wish: Wish) -> Where:
+        """Take every user off the candidate, now, from any phase, whoever else is alive.
+
+        Before traffic the stage that is at work stops at its next step; where none is at work,
+        or the candidate has traffic, it is stopped here. Past the promotion it goes back to the
+        previous release.
+
+        Raises
+        ------
+        Conflict: (``rollout-over``) there is nothing to go back from.
+        """
+        phase = self.where(ticket).phase
+        if phase is Phase.WATCHING:
+            return self._back(ticket, wish)
+        if phase not in BEFORE_TRAFFIC | BESIDE_STABLE:
+            return self.settle(ticket)
+        self.gate(ticket, "abort", wish)
+        try:
+            return self.leave(ticket, wish)
+        except Conflict as busy:
+            if busy.reference != "rollout-in-progress":
+                raise
+            return self.where(ticket)
+
+    def _back(self, ticket: Ticket, wish: Wish) -> Where:
+        with self._locked(ticket) as now:
+            if now is not None and now.previous is not None:
+                self.moves.roll_back(now, {"reason": wish.reason}, wish.actor)
+        return self.where(ticket)
+
+    def leave(
+        self, ticket: Ticket, wish: Wish, evidence: Mapping[str, object] | None = None
+    ) -> Where:
+        """Stop a candidate: withdrawn from its users, or refused before it had any."""
+        why = {"reason": wish.reason, **(evidence or {})}
+        with self._locked(ticket) as now:
+            if now is not None and now.phase in BESIDE_STABLE:
+                self.moves.withdraw(now, why, wish.actor)
+            elif now is not None and now.phase in BEFORE_TRAFFIC:
+                self.moves.refuse(now, {"test": "aborted", "words": wish.reason, "by": wish.actor})
+        return self.where(ticket)
+
+    def promote(self, ticket: Ticket) -> Where:
+        """All traffic moves to the candidate."""
+        with self._locked(ticket) as now:
+            if now is not None and now.phase in BESIDE_STABLE:
+                self.moves.switch(now)
+        return self.where(ticket)
+
+    def step(self, ticket: Ticket, weight: int) -> Where:
+        """``weight`` of 10,000 units reach the candidate; done already when it is so."""
+        with self._locked(ticket) as now:
+            if now is not None and now.phase in BESIDE_STABLE | {Phase.SMOKING}:
+                self.moves.canary(now, weight)
+        return self.where(ticket)
+
+    def run(self, ticket: Ticket, stages: Mapping[Phase, Callable[[Ticket], Where]]) -> None:
+        """Drive a rollout in this process until users are on it, or it is over."""
+        phase = self.where(ticket).phase
+        while phase is not None and phase is not Phase.WATCHING:
+            phase = stages[phase](ticket).phase
+
+    def _before_traffic(
+        self,
+        ticket: Ticket,
+        phase: Phase,
+        work: Callable[[EndpointState, Release], EndpointState],
+    ) -> Where:
+        """One stage of a candidate that no user sees: what is wrong with it refuses it."""
+        with self._locked(ticket) as now:
+            if now is None or now.phase is not phase:
+                return self.where(ticket)
+            aborted = self.records.gates(ticket.endpoint, ticket.rollout).abort
+            if aborted is not None:
+                why = {"test": "aborted", "words": aborted.reason, "by": aborted.actor}
+                self.moves.refuse(now, why)
+                return self.where(ticket)
+            try:
+                work(now, self.tools.releases.get(_release(now)))
+            except CandidateUnfit as unfit:
+                self.moves.refuse(now, unfit.why)
+            except TriuneError as error:
+                if isinstance(error, Unavailable | Conflict):
+                    raise
+                self.moves.refuse(now, {"test": error.reference, "words": error.message})
+        return self.where(ticket)
+
+    @contextmanager
+    def _locked(self, ticket: Ticket) -> Iterator[EndpointState | None]:
+        """The endpoint's state, ours to change; None when its change is another rollout's."""
+        with self.tools.store.locked(ticket.endpoint, patience=PATIENCE_SECONDS):
+            now = self.tools.store.load(ticket.endpoint)
+            rollout = now.pending.rollout if now.pending else now.rollout
+            yield now if rollout == ticket.rollout else None
+
+
+def check_free(now: EndpointState) -> None:
+    """No candidate is on its way: what is only being stopped is waited for."""
+    if now.phase in BEFORE_TRAFFIC | BESIDE_STABLE:
+        check_settled(now)
+
+
+def _release(now: EndpointState) -> str:
+    assert now.pending is not None
+    return now.pending.arm.release

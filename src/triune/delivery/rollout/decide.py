@@ -1,0 +1,138 @@
+"""What follows from what was seen. Pure: definition, progress, reading and gates in, a look out.
+
+The order is the order of safety: what takes users off the candidate comes before what holds,
+and what holds before what moves more users to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log
+
+from triune.core.rollout_config import MetricName, Mode
+from triune.delivery.rollout import analysis
+from triune.delivery.rollout.model import Action, Definition, Gates, Progress
+from triune.delivery.rollout.readings import Gap, Tick
+from triune.delivery.rollout.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict, what follows, and why in words."""
+
+    verdict: Verdict
+    action: Action
+    reason: str
+    culprits: tuple[MetricName, ...] = ()
+
+
+def decide(
+    definition: Definition, progress: Progress, reading: Tick | Gap, gates: Gates
+) -> Decision:
+    """The decision after a look."""
+    for rule in (_aborted, _hard_stop, _harm, _promised, _paused, _doubt, _unknown, _exposure):
+        found = rule(definition, progress, reading, gates)
+        if found is not None:
+            return found
+    return _not_yet(definition, progress)
+
+
+def _aborted(_: Definition, __: Progress, ___: Tick | Gap, gates: Gates) -> Decision | None:
+    if gates.abort is None:
+        return None
+    words = f"{gates.abort.actor} aborted it: {gates.abort.reason}"
+    return Decision(Verdict.NOT_YET, Action.ROLL_BACK, words)
+
+
+def _hard_stop(
+    definition: Definition, _: Progress, reading: Tick | Gap, __: Gates
+) -> Decision | None:
+    """Outside the claim of alpha: so many errors that no statistics are needed."""
+    if isinstance(reading, Gap):
+        return None
+    requests, errors = reading.requests()[1], reading.errors()[1]
+    if errors < definition.hard_stop_errors or errors <= definition.hard_stop_share * requests:
+        return None
+    words = f"{errors} of the candidate's {requests} answers in one tick were errors"
+    return Decision(Verdict.FAIL, Action.ROLL_BACK, words, (MetricName.ERRORS,))
+
+
+def _harm(definition: Definition, progress: Progress, _: Tick | Gap, __: Gates) -> Decision | None:
+    log_e = analysis.evidence(definition, progress, Mode.AUTOMATIC)
+    if log_e < log(1.0 / definition.alpha):
+        return None
+    named = analysis.culprits(definition, progress, [Mode.AUTOMATIC])
+    words = f"the candidate makes {_list(named)} worse (e-value {_number(log_e)})"
+    return Decision(Verdict.FAIL, Action.ROLL_BACK, words, named)
+
+
+def _promised(_: Definition, __: Progress, ___: Tick | Gap, gates: Gates) -> Decision | None:
+    if gates.promote is None:
+        return None
+    words = f"{gates.promote.actor} promoted it: {gates.promote.reason}"
+    return Decision(Verdict.NOT_YET, Action.PROMOTE, words)
+
+
+def _paused(_: Definition, __: Progress, ___: Tick | Gap, gates: Gates) -> Decision | None:
+    if gates.paused is None:
+        return None
+    words = f"{gates.paused.actor} paused it: {gates.paused.reason}"
+    return Decision(Verdict.NOT_YET, Action.HOLD, words)
+
+
+def _doubt(definition: Definition, progress: Progress, _: Tick | Gap, __: Gates) -> Decision | None:
+    """Harm by a metric of mode `pause`, unless a person has resumed it since."""
+    if analysis.evidence(definition, progress, Mode.PAUSE) < log(1.0 / definition.alpha):
+        return None
+    found = analysis.culprits(definition, progress, [Mode.PAUSE])
+    named = tuple(name for name in found if name not in progress.acknowledged)
+    if not named:
+        return None
+    words = f"the candidate makes {_list(named)} worse; a person decides"
+    return Decision(Verdict.FAIL, Action.ASK, words, named)
+
+
+def _unknown(_: Definition, __: Progress, reading: Tick | Gap, ___: Gates) -> Decision | None:
+    """A gap in the readings is never a pass."""
+    if isinstance(reading, Tick):
+        return None
+    return Decision(Verdict.NOT_YET, Action.HOLD, reading.why)
+
+
+def _exposure(
+    definition: Definition, progress: Progress, _: Tick | Gap, __: Gates
+) -> Decision | None:
+    enough = progress.step_requests >= definition.min_requests
+    long = progress.step_s >= definition.step_s
+    clear = enough and analysis.cleared(definition, progress)
+    if not (enough and long) and not clear:
+        return None
+    why = "every metric is shown to do no harm" if clear else "no metric shows harm"
+    seen = f"{why} after {progress.step_requests} requests in {progress.step_s:.3g} s"
+    if progress.step < definition.last_step:
+        return Decision(Verdict.PASS, Action.ADVANCE, seen)
+    return Decision(Verdict.PASS, Action.PROMOTE, seen)
+
+
+def _not_yet(definition: Definition, progress: Progress) -> Decision:
+    if progress.judged_s - progress.granted_s >= definition.horizon_s:
+        words = (
+            f"{definition.horizon_s:.0f} s are over without the {definition.min_requests} requests "
+            "of this step; a person decides"
+        )
+        return Decision(Verdict.NOT_YET, Action.ASK, words)
+    if progress.warm_s < definition.warm_up_s and progress.judged_s == 0.0:
+        return Decision(Verdict.NOT_YET, Action.HOLD, f"warming up for {definition.warm_up_s:g} s")
+    words = (
+        f"{progress.step_requests} of {definition.min_requests} requests, "
+        f"{progress.step_s:.3g} of {definition.step_s:.3g} s"
+    )
+    return Decision(Verdict.NOT_YET, Action.HOLD, words)
+
+
+def _list(names: tuple[MetricName, ...]) -> str:
+    return " and ".join(name.value for name in names) or "something"
+
+
+def _number(log_e: float) -> str:
+    return f"{exp(log_e):.3g}" if log_e < 50 else f"10^{log_e / log(10):.0f}"

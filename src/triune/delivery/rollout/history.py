@@ -1,0 +1,169 @@
+"""An endpoint's traffic before a rollout, from the ledger: how much, how good, how it scatters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+import numpy as np
+
+from triune.core.assignment import bucket
+from triune.core.rollout_config import MetricName
+from triune.delivery.accesslog import FAILED, SERVED
+from triune.delivery.ports import Log
+from triune.delivery.rollout.model import LATENCIES, Definition
+from triune.ledger.envelope import Event
+from triune.ledger.ports import Query
+from triune.stats.dispersion import phi
+
+WINDOW_SECONDS = 600.0
+MOST = 100_000
+LEAST_TICKS = 20
+"""Below this many ticks the scatter itself is not known, and the definition's phi holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One answer: when (seconds since 1970), for whom, by which instance, how it went."""
+
+    at: float
+    unit: str | None
+    instance: str | None
+    milliseconds: float | None
+    failed: bool
+    degraded: bool
+    half: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What an endpoint answered in the last minutes. Times in milliseconds, rates a second."""
+
+    seconds: float
+    requests: int
+    errors: int
+    units: int
+    anonymous: int
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.seconds if self.seconds else 0.0
+
+    @property
+    def error_rate(self) -> float:
+        return self.errors / self.requests if self.requests else 0.0
+
+
+def answers(log: Log, endpoint: str, *, now: float, seconds: float = WINDOW_SECONDS) -> list[Seen]:
+    """The endpoint's answers of the last ``seconds``, in time order.
+
+    Of very many only the newest `MOST` good ones, and the failures since the oldest of them.
+    """
+    since = round((now - seconds) * 1e6)
+    served = list(islice(_answers(log, endpoint, SERVED, since), MOST))
+    if len(served) == MOST:
+        since = round(served[-1].at * 1e6)
+    failed = _answers(log, endpoint, FAILED, since)
+    return sorted([*served, *failed], key=lambda seen: seen.at)
+
+
+def _answers(log: Log, endpoint: str, kind: str, since: int) -> Iterator[Seen]:
+    for stored in log.select(Query(kind=kind, since=since, newest_first=True)):
+        if stored.event.payload.get("endpoint") == endpoint:
+            yield _seen(stored.event, endpoint)
+
+
+def _seen(event: Event, endpoint: str) -> Seen:
+    payload = event.payload
+    unit = payload.get("unit") or None
+    return Seen(
+        at=event.time / 1e6,
+        unit=unit,
+        instance=payload.get("instance"),
+        milliseconds=payload.get("duration_ms"),
+        failed=event.kind == FAILED,
+        degraded=bool(payload.get("degraded")),
+        half=bucket(f"half of {endpoint}", unit or event.id) % 2,
+    )
+
+
+def traffic(seen: Sequence[Seen], *, now: float) -> Traffic:
+    """The answers in a few numbers; the time runs from the first of them until now."""
+    times = [one.milliseconds for one in seen if one.milliseconds is not None]
+    levels: Sequence[float | None] = (None, None, None)
+    if times:
+        levels = [round(float(q), 3) for q in np.quantile(times, [0.5, 0.9, 0.99])]
+    return Traffic(
+        seconds=max(now - seen[0].at, 1.0) if seen else 0.0,
+        requests=len(seen),
+        errors=sum(one.failed for one in seen),
+        units=len({one.unit for one in seen if one.unit}),
+        anonymous=sum(one.unit is None for one in seen),
+        p50_ms=levels[0],
+        p90_ms=levels[1],
+        p99_ms=levels[2],
+    )
+
+
+def dispersions(seen: Iterable[Seen], tick_s: float) -> Mapping[MetricName, float]:
+    """How the stable arm's events scatter between two halves of it, for each metric.
+
+    The halves are its instances where it has several, else the halves of its units: units are
+    what a canary splits. A metric with fewer than `LEAST_TICKS` ticks is left out.
+    """
+    ticks: dict[int, list[Seen]] = defaultdict(list)
+    for one in seen:
+        ticks[int(one.at // tick_s)].append(one)
+    found = {}
+    for name in MetricName:
+        rows = [row for tick in ticks.values() if (row := _split(name, tick)) is not None]
+        if rows:
+            first, both, share, total = zip(*rows, strict=True)
+            estimate = phi(first, both, share, total)
+            if estimate.ticks >= LEAST_TICKS:
+                found[name] = estimate.phi
+    return found
+
+
+def _split(name: MetricName, tick: Sequence[Seen]) -> tuple[int, int, float, int] | None:
+    """Events of the first half and of both, the first half's share, and all requests."""
+    instances = sorted({one.instance for one in tick if one.instance})
+    bad = _bad(name, tick)
+    if bad is None:
+        return None
+    odd = set(instances[::2]) if len(instances) > 1 else set()
+    first = [one.instance in odd if odd else one.half == 0 for one in tick]
+    events = sum(bad)
+    mine = sum(1 for is_bad, is_first in zip(bad, first, strict=True) if is_bad and is_first)
+    return mine, events, sum(first) / len(tick), len(tick)
+
+
+def _bad(name: MetricName, tick: Sequence[Seen]) -> list[bool] | None:
+    """Which requests went wrong in a metric's way; None for one that answers do not show."""
+    quantile = LATENCIES.get(name)
+    if quantile is not None:
+        times = [one.milliseconds or 0.0 for one in tick]
+        threshold = float(np.quantile(times, quantile))
+        return [time > threshold for time in times]
+    if name is MetricName.ERRORS:
+        return [one.failed for one in tick]
+    if name is MetricName.DEGRADED:
+        return [one.degraded for one in tick]
+    return None
+
+
+def tempered(definition: Definition, found: Mapping[MetricName, float]) -> Definition:
+    """The definition with each metric's phi as estimated, at least the one it asks for."""
+    metrics = tuple(
+        msgspec.structs.replace(
+            metric, phi=round(max(definition.phi, found.get(metric.name, 1.0)), 4)
+        )
+        for metric in definition.metrics
+    )
+    return msgspec.structs.replace(definition, metrics=metrics)

@@ -1,0 +1,108 @@
+"""From cumulative counters to what happened in one tick, or why that is not known. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from triune.delivery.gateway.model import Stratum, Tally
+from triune.delivery.rollout.model import Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """The upstreams of the two arms that are compared; ``stable`` where control is a fresh
+    baseline beside it."""
+
+    control: str
+    candidate: str
+    stable: str | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset(filter(None, (self.control, self.candidate, self.stable)))
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What both arms answered between two readings, by stratum; ``seconds`` long.
+
+    ``stable`` is there where control is a fresh baseline: two instances of one release.
+    """
+
+    seconds: float
+    control: Mapping[Stratum, Tally]
+    candidate: Mapping[Stratum, Tally]
+    stable: Mapping[Stratum, Tally] | None = None
+
+    def requests(self) -> tuple[int, int]:
+        """Answers of control and candidate."""
+        return _total(self.control, "requests"), _total(self.candidate, "requests")
+
+    def errors(self) -> tuple[int, int]:
+        """Errors among them."""
+        return _total(self.control, "errors"), _total(self.candidate, "errors")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A tick of which nothing is known, and why."""
+
+    why: str
+
+
+def between(
+    before: Seen | None, after: Seen | None, contest: Contest, seconds: float
+) -> Tick | Gap:
+    """The tick from one reading to the next.
+
+    A gateway that was started anew has lost what it had counted since the last reading: that is
+    a gap, however plausible the new numbers look.
+    """
+    if after is None:
+        return Gap("the gateway gives no readings")
+    if before is None:
+        return Gap("there is no earlier reading to compare with")
+    if before.epoch != after.epoch:
+        return Gap("the gateway was started anew: its counters began again")
+    control = _since(before, after, contest.control)
+    candidate = _since(before, after, contest.candidate)
+    stable = _since(before, after, contest.stable) if contest.stable else None
+    if control is None or candidate is None or (contest.stable and stable is None):
+        return Gap("a counter went back")
+    return Tick(seconds, control, candidate, stable)
+
+
+def _since(before: Seen, after: Seen, upstream: str) -> Mapping[Stratum, Tally] | None:
+    old, new = before.tallies, after.tallies
+    found = {}
+    for stratum in Stratum:
+        key = (upstream, stratum)
+        gone = _minus(new.get(key, Tally()), old.get(key, Tally()))
+        if gone is None:
+            return None
+        found[stratum] = gone
+    return found
+
+
+def _minus(new: Tally, old: Tally) -> Tally | None:
+    latency = {
+        edge: count - old.latency.get(edge, 0)
+        for edge, count in new.latency.items()
+        if count != old.latency.get(edge, 0)
+    }
+    found = Tally(
+        requests=new.requests - old.requests,
+        errors=new.errors - old.errors,
+        timeouts=new.timeouts - old.timeouts,
+        degraded=new.degraded - old.degraded,
+        latency=latency,
+    )
+    counts = (found.requests, found.errors, found.timeouts, found.degraded, *latency.values())
+    vanished = any(edge not in new.latency for edge, count in old.latency.items() if count)
+    return None if vanished or min(counts) < 0 else found
+
+
+def _total(arm: Mapping[Stratum, Tally], what: str) -> int:
+    return sum(int(getattr(tally, what)) for tally in arm.values())

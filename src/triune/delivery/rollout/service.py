@@ -1,0 +1,164 @@
+"""Rollouts as others use them: plan, start, follow, steer, look at, explain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from triune.core.errors import NotFound
+from triune.core.rollout_config import Strategy
+from triune.delivery.accesslog import SERVED
+from triune.delivery.releases import settings
+from triune.delivery.rollout import events, history, planning
+from triune.delivery.rollout.conductor import Conductor
+from triune.delivery.rollout.explain import explain
+from triune.delivery.rollout.model import Definition, Record, Ticket, Wish, define
+from triune.delivery.rollout.planning import DOUBLED, RolloutPlan
+from triune.delivery.rollout.view import RolloutView, view
+from triune.ledger.envelope import Event, person
+from triune.ledger.ports import Query
+
+FOLLOW_SECONDS = 0.05
+_LEAST_ERROR_RATE = 0.01
+
+OnView = Callable[[RolloutView], None]
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """The use cases of rollouts of one workspace."""
+
+    conductor: Conductor
+
+    def start(
+        self,
+        endpoint: str,
+        ref: str,
+        *,
+        strategy: Strategy | None = None,
+        actor: str | None = None,
+    ) -> Ticket:
+        """Begin a rollout; the controller takes it on. See `Conductor.order` for what it raises.
+
+        Raises
+        ------
+        Refused: (``release-other-endpoint``).
+        """
+        release = self.conductor.tools.releases.for_endpoint(endpoint, ref)
+        return self.conductor.order(endpoint, release, actor=actor or person(), strategy=strategy)
+
+    def follow(self, ticket: Ticket, on_view: OnView, *, until_served: bool = True) -> RolloutView:
+        """Look at a rollout again and again until users are wholly on one release.
+
+        Without ``until_served`` this also waits for the rollback window to end.
+        """
+        while True:
+            seen = self.view(ticket.endpoint, ticket.rollout)
+            on_view(seen)
+            if seen.over and (until_served or self.conductor.where(ticket).over):
+                return seen
+            time.sleep(FOLLOW_SECONDS)
+
+    def pause(self, endpoint: str, reason: str, *, actor: str | None = None) -> None:
+        """Hold the candidate's share; looks go on, and harm still rolls back."""
+        self.conductor.gate(self._current(endpoint), "pause", self._wish(reason, actor))
+
+    def resume(self, endpoint: str, reason: str, *, actor: str | None = None) -> None:
+        """Go on after a pause, whoever paused it."""
+        self.conductor.gate(self._current(endpoint), "resume", self._wish(reason, actor))
+
+    def promote(self, endpoint: str, reason: str, *, actor: str | None = None) -> None:
+        """Give the candidate all traffic without waiting for more evidence."""
+        self.conductor.gate(self._current(endpoint), "promote", self._wish(reason, actor))
+
+    def abort(self, endpoint: str, reason: str, *, actor: str | None = None) -> RolloutView:
+        """Return every user to the stable release, now. Legal in every phase."""
+        ticket = self._current(endpoint)
+        self.conductor.abort(ticket, self._wish(reason, actor))
+        return self.view(endpoint, ticket.rollout)
+
+    def view(self, endpoint: str, rollout: str | None = None) -> RolloutView:
+        """The endpoint's latest rollout as it stands.
+
+        Raises
+        ------
+        NotFound: (``rollout-none``) there was none, or another one has come since.
+        """
+        record = self._record(endpoint)
+        if rollout is not None and record.rollout != rollout:
+            raise _none(endpoint)
+        now = self.conductor.tools.store.load(endpoint)
+        return view(record, now, self.conductor.records.gates(endpoint, record.rollout))
+
+    def looks(self, view: RolloutView) -> Iterator[Event]:
+        """Every look of a rollout, in order: events ``rollout.looked``."""
+        query = Query(kind=events.LOOKED, subject=view.release)
+        for stored in self.conductor.tools.log.select(query):
+            if stored.event.payload["rollout"] == view.rollout:
+                yield stored.event
+
+    def explain(self, endpoint: str) -> list[str]:
+        """What happened or stands, in sentences."""
+        seen = self.view(endpoint)
+        return explain(seen, self.users(seen))
+
+    def users(self, view: RolloutView) -> int:
+        """Distinct units that got an answer of the candidate during the rollout."""
+        query = Query(kind=SERVED, since=round(view.started * 1e6))
+        units = {
+            stored.event.payload.get("unit")
+            for stored in self.conductor.tools.log.select(query)
+            if stored.event.payload.get("release") == view.release
+        }
+        return len(units - {None, ""})
+
+    def plan(
+        self,
+        endpoint: str,
+        *,
+        strategy: Strategy | None = None,
+        from_rate: float | None = None,
+        to_rate: float | None = None,
+    ) -> RolloutPlan:
+        """What a rollout would take and see at the endpoint's present traffic.
+
+        The regression is from ``from_rate`` (the present error rate, at least 1 %) to ``to_rate``
+        (twice that).
+        """
+        tools = self.conductor.tools
+        now = tools.clock.now().timestamp()
+        seen = history.answers(tools.log, endpoint, now=now)
+        traffic = history.traffic(seen, now=now)
+        definition = define(settings(tools.workspace, endpoint).rollout, strategy)
+        tempered = history.tempered(definition, history.dispersions(seen, definition.tick_s))
+        p0 = from_rate if from_rate is not None else max(traffic.error_rate, _LEAST_ERROR_RATE)
+        p1 = to_rate if to_rate is not None else min(DOUBLED * p0, 1.0)
+        return planning.plan(endpoint, tempered, traffic, p0, p1)
+
+    def definition(self, endpoint: str, strategy: Strategy | None = None) -> Definition:
+        """How a rollout of this endpoint would go."""
+        return define(settings(self.conductor.tools.workspace, endpoint).rollout, strategy)
+
+    def _record(self, endpoint: str) -> Record:
+        record = self.conductor.records.load(endpoint)
+        if record is None:
+            settings(self.conductor.tools.workspace, endpoint)
+            raise _none(endpoint)
+        return record
+
+    def _current(self, endpoint: str) -> Ticket:
+        record = self._record(endpoint)
+        return Ticket(endpoint, record.rollout)
+
+    def _wish(self, reason: str, actor: str | None) -> Wish:
+        at = self.conductor.tools.clock.now().timestamp()
+        return Wish(actor or person(), reason, at)
+
+
+def _none(endpoint: str) -> NotFound:
+    return NotFound(
+        "rollout-none",
+        f"{endpoint} has no such rollout",
+        hint="`triune rollout start` begins one; `triune events --kind 'rollout.*'` lists all.",
+    )

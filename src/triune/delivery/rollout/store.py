@@ -1,0 +1,129 @@
+"""What rollouts know, as files: one record for each endpoint, its human gates beside it.
+
+The record has one writer, the watch that holds the endpoint's watch lock; the gates have
+another, whoever a person asked. So neither ever overwrites what the other has just written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from triune.core.config import slug
+from triune.core.errors import Refused, Unavailable
+from triune.core.files import locked, write_atomic
+from triune.delivery.rollout.model import Gates, Record, Ticket
+
+Held = TypeVar("Held", Record, Gates)
+
+
+class RecordStore:
+    """The folder ``.triune/state/rollouts``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Path, tuple[tuple[int, int], Ticket | None]] = {}
+
+    def load(self, endpoint: str) -> Record | None:
+        """The record of the endpoint's latest rollout; None before the first.
+
+        Raises
+        ------
+        Refused: (``rollout-record-broken``).
+        """
+        return _read(self._path(endpoint), Record)
+
+    def save(self, record: Record, *, synced: bool = False) -> Record:
+        """Replace the endpoint's record; it survives kill -9, with ``synced`` a power cut too.
+
+        Raises
+        ------
+        Unavailable: (``rollout-record-unwritable``) e.g. on a full disk; the old one stays.
+        """
+        _write(self._path(record.endpoint), record, synced=synced)
+        return record
+
+    def unconcluded(self) -> list[Ticket]:
+        """The rollouts that have not ended. A file that has not changed is not read again;
+        a broken one is left out: the endpoint's own commands say what to do about it."""
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if self._known.get(path, (None, None))[0] != stamp:
+                self._known[path] = (stamp, _open_ticket(path))
+            ticket = self._known[path][1]
+            if ticket is not None:
+                found.append(ticket)
+        return found
+
+    def gates(self, endpoint: str, rollout: str) -> Gates:
+        """What people asked of this rollout; nothing of an earlier one counts."""
+        found = _read(self.gates_path(endpoint), Gates)
+        return found if found and found.rollout == rollout else Gates(rollout)
+
+    @contextmanager
+    def changing_gates(self, endpoint: str) -> Iterator[None]:
+        """Be the only one that changes the gates of an endpoint."""
+        with locked(self.gates_path(endpoint).with_suffix(".lock")):
+            yield
+
+    def save_gates(self, endpoint: str, gates: Gates) -> None:
+        """Replace the gates; the caller is in `changing_gates`."""
+        _write(self.gates_path(endpoint), gates, synced=True)
+
+    @contextmanager
+    def watching(self, endpoint: str) -> Iterator[None]:
+        """Be the only one that looks at an endpoint's rollout; dies with its holder.
+
+        Raises
+        ------
+        Conflict: (``already-running``) another watch holds it.
+        """
+        with locked(self._folder / f"{slug(endpoint)}.watch.lock", wait=False):
+            yield
+
+    def gates_path(self, endpoint: str) -> Path:
+        """The file whose change says that a person asked for something."""
+        return self._folder / f"{slug(endpoint)}.gates"
+
+    def _path(self, endpoint: str) -> Path:
+        return self._folder / f"{slug(endpoint)}.json"
+
+
+def _read(path: Path, kind: type[Held]) -> Held | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise Refused(
+            "rollout-record-broken",
+            f"not what a rollout wrote: {error}",
+            context=str(path),
+            hint="Remove the file: the rollout then goes on with fresh evidence.",
+        ) from error
+
+
+def _open_ticket(path: Path) -> Ticket | None:
+    with suppress(Refused):
+        record = _read(path, Record)
+        if record is not None and not record.outcome:
+            return Ticket(record.endpoint, record.rollout)
+    return None
+
+
+def _write(path: Path, value: Record | Gates, *, synced: bool) -> None:
+    try:
+        write_atomic(path, msgspec.json.encode(value), synced=synced)
+    except OSError as error:
+        raise Unavailable(
+            "rollout-record-unwritable",
+            f"a rollout's file cannot be written: {error.strerror}",
+            context=str(path),
+            hint="Free some space; the share of the candidate stays as it is meanwhile.",
+        ) from error
