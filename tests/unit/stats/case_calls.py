@@ -60,8 +60,13 @@ def one_sided(function: Callable[..., float]) -> Call:
 
 
 def with_sides(function: Callable[..., float]) -> Call:
-    """confseq's last argument says whether the mixture is one-sided."""
-    return lambda inputs: [function(*inputs["args"][:-1], one_sided=inputs["args"][-1])]
+    """confseq's last two arguments are alpha_opt and whether the mixture is one-sided."""
+
+    def call(inputs: Inputs) -> list[float]:
+        *args, alpha_opt, sided = inputs["args"]
+        return [function(*args, alpha_opt=alpha_opt, one_sided=sided)]
+
+    return call
 
 
 def quantile_ab_shifted(inputs: Inputs) -> list[float]:
