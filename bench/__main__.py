@@ -11,6 +11,8 @@ SUBJECTS = {
     "ledger": "events, ancestors, lineage; beside bare SQLite",
     "tracking": "logging and listing runs; beside MLflow",
     "switches": "blue-green switches under load",
+    "canary_simulation": "false and missed rollbacks; beside what people use",
+    "look": "what one look of a rollout computes",
     "serving": "the model server; beside MLflow and MLServer",
 }
 

@@ -4,8 +4,8 @@ Definition
     ``R_d(t) = (R_d(t-1) + w_t) LR_t(d)^eta``, ``R_d(0) = 0``, for each odds ratio ``e^d`` of
     a grid; ``E_t = sum_d g_d R_d(t) + (1 - sum_{j<=t} w_j)``. ``LR_t`` is the product over the
     strata of the tick (:mod:`triune.stats.tick_ratio`); the grid weights ``g`` and the start-time
-    weights ``w`` sum to 1 and are fixed before the test. ``w_1`` is one half: harm from the first
-    request on; the other half is spread over the later ticks: harm that begins then.
+    weights ``w`` sum to 1 and are fixed before the test. ``w_1 = 0.6`` stands for harm from the
+    first request on; the rest is spread over the later ticks, for harm that begins then.
 
 Guarantee
     While the odds ratio stays at most ``1 + margin`` in every tick and stratum, the chance that
@@ -54,13 +54,14 @@ from triune.stats.tick_ratio import Counts, alternative, envelope, log_ratios
 GRID = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 """Odds ratios of the alternatives; those not above ``1 + margin`` are left out."""
 
-WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+WEIGHTS = (0.5, 1.5, 3.0, 3.5, 2.5, 2.0, 1.0, 0.5)
 """How much of the mixture each point of the grid holds, before it is scaled to sum to 1."""
 
 LARGEST_OVERDISPERSED = 5.0
 """The largest odds ratio used when phi is above 1.1: one sick host is not a factor of 20."""
 
-FIRST_WEIGHT = 0.5
+FIRST_WEIGHT = 0.6
+"""w_1. Grid weights and w_1 were chosen by simulation, see ``bench/canary_simulation.py``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ class HarmTest:
     ----------
     margin: the tolerated odds ratio is ``1 + margin``; at least 0
     planned_ticks: over how many ticks the start-time weights are spread; later ticks still
-        count, but no start after the last planned one is looked for. None: unbounded, with the
-        weights ``3 / (pi^2 (j-1)^2)``
+        count, but no start after the last planned one is looked for. None: unbounded, with weights
+        that fall as ``1 / (j-1)^2``
     phi: overdispersion, at least 1
     """
 
@@ -172,9 +173,11 @@ class HarmBatch:
     True
     """
 
-    def __init__(self, test: HarmTest, runs: int) -> None:
+    def __init__(self, test: HarmTest, runs: int, etas: np.ndarray | None = None) -> None:
+        """``etas``: one power for each run, instead of the test's own."""
         self.test, self.ticks = test, 0
         self._plan = _plan(test)
+        self._eta = self._plan.eta if etas is None else etas[:, None]
         self.log_r = np.full((runs, len(self._plan.alternatives)), -np.inf)
         self.log_e, self.log_e_max = np.zeros(runs), np.zeros(runs)
 
@@ -189,7 +192,7 @@ class HarmBatch:
         if weight > 0.0:
             self.log_r = np.logaddexp(self.log_r, math.log(weight))
         gain = np.stack([ratio.sum(axis=1) for ratio in ratios], axis=1)
-        self.log_r = self.log_r + plan.eta * gain
+        self.log_r = self.log_r + self._eta * gain
         left = mass_left(self.test.planned_ticks, self.ticks)
         log_left = math.log(left) if left > 0.0 else -np.inf
         weighted = self.log_r + np.array(plan.log_weights)

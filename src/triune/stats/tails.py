@@ -76,10 +76,10 @@ def tail_counts(
     The threshold is such that some but not all requests reach it, where there is such an edge; of
     two equally near the higher is taken.
     """
-    edge = np.asarray(edges, "float64")
-    tops_a, tops_b = _from_the_top(edge, a, b, margin, floor)
     if threshold is None:
-        return _at_quantile(edge, tops_a, tops_b, quantile)
+        return all_tail_counts(edges, a, b, (quantile,), margin=margin, floor=floor)[0]
+    edge = np.asarray(edges, "float64")
+    tops_a, tops_b = _from_the_top(edge, np.asarray(a), np.asarray(b), margin, floor)
     bins = len(edge) - int(np.searchsorted(edge, threshold, side="left"))
     above = (int(tops_a[bins - 1]), int(tops_b[bins - 1])) if bins else (0, 0)
     return Tail(float(threshold), int(tops_a[-1]), int(tops_b[-1]), *above)
@@ -100,8 +100,36 @@ def all_tail_counts(
     [9, 5]
     """
     edge = np.asarray(edges, "float64")
-    tops_a, tops_b = _from_the_top(edge, a, b, margin, floor)
-    return tuple(_at_quantile(edge, tops_a, tops_b, quantile) for quantile in quantiles)
+    tops_a, tops_b = _from_the_top(edge, np.asarray(a), np.asarray(b), margin, floor)
+    tops = tops_a + tops_b
+    n_a, n_b = int(tops_a[-1]), int(tops_b[-1])
+    cuts = [int(_cut(tops, quantile)) for quantile in quantiles]
+    return tuple(
+        Tail(float(edge[-1 - cut]), n_a, n_b, int(tops_a[cut]), int(tops_b[cut])) for cut in cuts
+    )
+
+
+def batch_tail_counts(
+    edges: ArrayLike,
+    a: NDArray[np.integer],
+    b: NDArray[np.integer],
+    quantiles: Sequence[float],
+    *,
+    margin: float = 0.0,
+    floor: float = 0.0,
+) -> NDArray[np.int64]:
+    """:func:`all_tail_counts` of many runs at once.
+
+    ``a`` and ``b``: (runs, bins). Returns (runs, quantiles, 4): rows ``(n_a, n_b, a, b)``.
+    """
+    tops_a, tops_b = _from_the_top(np.asarray(edges, "float64"), a, b, margin, floor)
+    tops, runs = tops_a + tops_b, np.arange(len(a))
+    counts = np.empty((len(a), len(quantiles), 4), dtype=np.int64)
+    for at, quantile in enumerate(quantiles):
+        cut = _cut(tops, quantile)
+        parts = tops_a[:, -1], tops_b[:, -1], tops_a[runs, cut], tops_b[runs, cut]
+        counts[:, at] = np.stack(parts, axis=-1)
+    return counts
 
 
 def quantile_of(edges: ArrayLike, counts: ArrayLike, quantile: float) -> float:
@@ -118,38 +146,32 @@ def quantile_of(edges: ArrayLike, counts: ArrayLike, quantile: float) -> float:
 
 
 def _from_the_top(
-    edge: NDArray[np.float64], a: ArrayLike, b: ArrayLike, margin: float, floor: float
+    edge: NDArray[np.float64],
+    a: NDArray[np.integer],
+    b: NDArray[np.integer],
+    margin: float,
+    floor: float,
 ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Requests of each arm in the highest bin, the two highest, and so on to all."""
+    """Requests of each arm at or above the highest edge, the second highest, ... the lowest.
+
+    The last axis holds the bins. A candidate's bin counts once its moved lower edge does.
+    """
     if margin < 0.0 or floor < 0.0:
         raise ValueError(f"margin and floor must be at least 0, not {margin} and {floor}")
-    moved = np.asarray(b)
-    if margin > 0.0 or floor > 0.0:
-        lowered = np.minimum(edge / (1.0 + margin), edge - floor)
-        target = np.maximum(edge.searchsorted(lowered, side="right") - 1, 0)
-        moved = np.bincount(target, weights=moved, minlength=len(edge)).astype(np.int64)
-    return np.asarray(a)[::-1].cumsum(), moved[::-1].cumsum()
+    tops_a, tops_b = a[..., ::-1].cumsum(axis=-1), b[..., ::-1].cumsum(axis=-1)
+    if margin == 0.0 and floor == 0.0:
+        return tops_a, tops_b
+    moved = np.minimum(edge / (1.0 + margin), edge - floor)
+    bins = len(edge) - moved.searchsorted(edge)[::-1]
+    bins[-1] = len(edge)
+    tops_b = np.where(bins > 0, tops_b[..., bins - 1], 0)
+    return tops_a, tops_b
 
 
-def _at_quantile(
-    edge: NDArray[np.float64],
-    tops_a: NDArray[np.integer],
-    tops_b: NDArray[np.integer],
-    quantile: float,
-) -> Tail:
-    """The cut whose pooled count is nearest the wanted one but neither 0 nor everything."""
-    tops = tops_a + tops_b
-    total = int(tops[-1])
-    wanted = (1.0 - quantile) * total
-    at = int(tops.searchsorted(wanted))
-    if at == len(tops) or (at > 0 and wanted - tops[at - 1] <= tops[at] - wanted):
-        at -= 1
-    count = int(tops[at])
-    if count == total:
-        count = int(tops[max(0, int(tops.searchsorted(total)) - 1)])
-    if count == 0:
-        first = int(tops.searchsorted(0, side="right"))
-        count = int(tops[first]) if first < len(tops) else 0
-    at = int(tops.searchsorted(count))
-    n_a, n_b = int(tops_a[-1]), int(tops_b[-1])
-    return Tail(float(edge[-1 - at]), n_a, n_b, int(tops_a[at]), int(tops_b[at]))
+def _cut(tops: NDArray[np.integer], quantile: float) -> NDArray[np.integer]:
+    """Where the pooled count is nearest the wanted one but neither 0 nor everything."""
+    total = tops[..., -1:]
+    distance = np.abs(tops - (1.0 - quantile) * total)
+    distance += total * ((tops == 0) | (tops == total))
+    cut: NDArray[np.integer] = distance.argmin(axis=-1)
+    return cut

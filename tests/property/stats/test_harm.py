@@ -110,7 +110,7 @@ def test_silence_changes_no_sum(data: list[list[Counts]]) -> None:
     held = math.fsum(
         math.exp(weight + log) for weight, log in zip(test.log_weights, silent.log_r, strict=True)
     )
-    left = 0.5 * (20 - silent.ticks) / 19
+    left = 0.4 * (20 - silent.ticks) / 19
     assert math.log(held + left) == pytest.approx(state.log_e, abs=1e-9)
 
 

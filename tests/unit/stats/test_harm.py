@@ -35,12 +35,12 @@ def test_the_mean_ratio_without_harm_is_the_reference_value(
 
 
 def test_one_tick_is_the_formula() -> None:
-    """By hand: E = mean over d of w_1 LR(d) + (1 - w_1)."""
+    """By hand: E = w_1 * (weighted mean of LR(d)) + (1 - w_1)."""
     state = step(HarmTest(), HarmState(), [(900, 100, 9, 4)])
     ratios = [math.exp(4 * math.log(o) - 13 * math.log(0.9 + 0.1 * o)) for o in harm.GRID]
     weights = np.exp(HarmTest().log_weights)
     assert weights.sum() == pytest.approx(1.0)
-    assert math.exp(state.log_e) == pytest.approx(0.5 * float(weights @ ratios) + 0.5)
+    assert math.exp(state.log_e) == pytest.approx(0.6 * float(weights @ ratios) + 0.4)
     assert state.p == pytest.approx(min(1.0, math.exp(-state.log_e)))
 
 
@@ -76,11 +76,11 @@ def test_planned_weights_sum_to_one_and_then_stop(planned: int) -> None:
 
 def test_unbounded_weights_are_the_inverse_squares() -> None:
     for tick in (1, 2, 5, 9, 10, 11, 1000, 10**6):
-        exact = 3.0 / math.pi**2 * float(polygamma(1, tick))
+        exact = 2.4 / math.pi**2 * float(polygamma(1, tick))
         assert harm.mass_left(None, tick) == pytest.approx(exact, rel=1e-9)
         assert harm.mass_left(None, tick) <= exact * (1 + 1e-14)
-    assert harm.start_weight(None, 3) == pytest.approx(3.0 / (math.pi * 2) ** 2)
-    assert harm.start_weight(None, 2) + harm.mass_left(None, 2) == pytest.approx(0.5)
+    assert harm.start_weight(None, 3) == pytest.approx(2.4 / (math.pi * 2) ** 2)
+    assert harm.start_weight(None, 2) + harm.mass_left(None, 2) == pytest.approx(0.4)
 
 
 def test_the_grid_follows_margin_and_overdispersion() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from triune.stats.tails import Tail, all_tail_counts, quantile_of, tail_counts
+from triune.stats.tails import Tail, all_tail_counts, batch_tail_counts, quantile_of, tail_counts
 
 EDGES = np.array([m * 10.0**e for e in range(4) for m in range(10, 100)])
 
@@ -49,6 +49,18 @@ def test_the_candidate_is_moved_down_by_whole_bins() -> None:
     assert tail.b == 0
     tail = tail_counts(edges, [8, 0, 0, 1], [0, 0, 0, 1], 0.5, margin=0.01, floor=20.0)
     assert tail == Tail(threshold=120.0, n_a=9, n_b=1, a=1, b=0)  # 120 - 20 is the lowest bin
+
+
+def test_the_batch_form_agrees_with_the_single_one() -> None:
+    draw = np.random.default_rng(9)
+    edges = np.array([100.0, 105.0, 111.0, 150.0, 200.0, 300.0])
+    a, b = draw.poisson(1.5, (2, 300, 6))
+    for margin, floor in ((0.0, 0.0), (0.05, 0.0), (0.4, 60.0)):
+        settings = {"margin": margin, "floor": floor}
+        found = batch_tail_counts(edges, a, b, (0.5, 0.9), **settings)
+        for run in range(300):
+            tails = all_tail_counts(edges, a[run], b[run], (0.5, 0.9), **settings)
+            assert found[run].tolist() == [list(tail.counts) for tail in tails]
 
 
 def test_a_fixed_threshold_is_used_as_it_is() -> None:

@@ -1,0 +1,1 @@
+"""The parts of the canary simulation: traffic, latency, the deciders, the scenarios."""
