@@ -12,8 +12,8 @@ binomial of k trials); each keeps E[E_t] <= 1, for the reasons in ``triune.stats
 - Grid weights .5 1.5 3 3.5 2.5 2 1 .5 (scaled) instead of flat ones. The delay for an odds ratio
   is ln(1/weight) over its information a tick, so weight is worth most where information comes
   slowly, and least where one tick settles it. With w_1 = .6, in 4000 runs of the kernel:
-  1 -> 2 % median 170 instead of 200 s, mean for 1 -> 3 % 66 instead of 71 s, for 1 -> 5 % 27 instead
-  of 28 s; in 1000 runs, 1 -> 2 % after 6 h median 370 instead of 380 s.
+  1 -> 2 % median 170 instead of 200 s, mean for 1 -> 3 % 66 instead of 71 s, for 1 -> 5 % 27
+  instead of 28 s; in 1000 runs, 1 -> 2 % after 6 h median 370 instead of 380 s.
 - w_1 = .6 instead of .5: harm from the first request is the common case. Harm after 6 h pays
   ln(.5/.4) = .22 nats for it, under one tick, less than the grid weights save.
 - The likelihood ratio uses the true width of b's support, min(k, n_b), instead of k trials

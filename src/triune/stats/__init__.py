@@ -3,16 +3,33 @@
 One method a file. Each states its definition, source, assumptions and guarantee, and shows an
 example that is run as a test.
 
-=================  ===============================================================
-module             answers
-=================  ===============================================================
-``tick_ratio``     how much does one tick speak for a higher odds ratio?
-``harm``           is the candidate hurting users? May be looked at after every tick
-``noharm``         is it proven not to be worse than a margin?
-``tails``          latency as events: who is above the pooled quantile?
-``gate``           several metrics, one verdict
-``dispersion``     how far from independent are the events?
-``logsum``         sums of numbers kept as logarithms
-``auc``            the area under the ROC curve and its interval
-=================  ===============================================================
+Is the candidate hurting users? Looked at after every tick, from counts by arm:
+
+- ``harm``: the e-process that rolls back; ``tick_ratio``: how much one tick speaks for harm
+- ``noharm``: the e-process that lets promote
+- ``tails``: latency as events, who is above the pooled quantile
+- ``gate``: several metrics, one verdict
+- ``dispersion``: how far from independent the events are, and the tempering
+- ``count_ratio``: do two arms see events at the same rate?
+
+Which variant is better? The effect of two arms:
+
+- ``summary``: what is kept of each arm; ``cuped``: less noise by what was known before
+- ``effect``: the difference; ``ratio_metric``, ``quantile_effect``: other values of an arm
+- ``fixed_horizon``, ``proportions``, ``rank_sum``: one look at a time fixed beforehand
+- ``sequential_effect``: any number of looks; ``group_sequential``: a planned number
+- ``comparison``: what a test says; ``multiple``: several tests at once
+- ``power``, ``sample_size``: what a test would see, and how many units it needs
+- ``sample_ratio``: did the arms get the units they were meant to?
+
+Intervals that stay valid while one keeps looking:
+
+- ``asymptotic``: a mean; ``empirical_bernstein``, ``betting``: a mean of bounded values
+- ``bernoulli``: a share of yes and no
+- ``quantile_interval``, ``quantile_ab``: a quantile, and two arms' quantiles
+- boundaries under them: ``normal_mixture``, ``beta_binomial``, ``gamma_exponential``,
+  ``gamma_poisson``, ``mixture_bound``, ``stitching``, ``quantile_process``,
+  ``quantile_stitching``
+
+How good is a model: ``auc``. Shared by several: ``logsum``, sums of numbers kept as logarithms.
 """

@@ -1,4 +1,4 @@
-"""The examples in the statistics' docstrings are right."""
+"""The statistics' docstrings: the examples are right, and the overview names every module."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def test_every_example_gives_what_it_says(name: str) -> None:
     result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 0, f"{name} shows no example"
     assert result.failed == 0
+
+
+def test_the_overview_names_every_module() -> None:
+    overview = triune.stats.__doc__ or ""
+    assert [name for name in MODULES if f"``{name.rpartition('.')[2]}``" not in overview] == []
