@@ -37,6 +37,7 @@ def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> 
 
 
 async def _work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> None:
+    ready()  # what is asked of it meanwhile waits in files; Temporal's client takes a second
     from triune.app.rollouts import conductor, watches
     from triune.delivery.rollout.backends.temporal import FEW, RolloutWorker
 
@@ -47,7 +48,7 @@ async def _work(context: Context, stop: threading.Event, ready: Callable[[], Non
     worker = RolloutWorker(taken, watches(context, taken), daemon.tell)
     scan = Scan(taken.records, FEW)
     async with temporal.worker(worker):
-        ready()
+        daemon.tell("drives rollouts")
         while not stop.is_set():
             await scan.look(temporal)
             await asyncio.sleep(SCAN_SECONDS)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from triune.core.errors import NotFound
 from triune.core.rollout_config import Strategy
 from triune.delivery.accesslog import SERVED
 from triune.delivery.releases import settings
-from triune.delivery.rollout import events, history, planning
+from triune.delivery.rollout import events
 from triune.delivery.rollout.conductor import Conductor
 from triune.delivery.rollout.explain import explain
 from triune.delivery.rollout.model import Definition, Record, Ticket, Wish, define
-from triune.delivery.rollout.planning import DOUBLED, RolloutPlan
 from triune.delivery.rollout.view import RolloutView, view
 from triune.ledger.envelope import Event, person
 from triune.ledger.ports import Query
+
+if TYPE_CHECKING:
+    from triune.delivery.rollout.planning import RolloutPlan
 
 FOLLOW_SECONDS = 0.05
 _LEAST_ERROR_RATE = 0.01
@@ -126,6 +129,8 @@ class Rollouts:
         The regression is from ``from_rate`` (the present error rate, at least 1 %) to ``to_rate``
         (twice that).
         """
+        from triune.delivery.rollout import history, planning
+
         tools = self.conductor.tools
         now = tools.clock.now().timestamp()
         seen = history.answers(tools.log, endpoint, now=now)
@@ -133,7 +138,7 @@ class Rollouts:
         definition = define(settings(tools.workspace, endpoint).rollout, strategy)
         tempered = history.tempered(definition, history.dispersions(seen, definition.tick_s))
         p0 = from_rate if from_rate is not None else max(traffic.error_rate, _LEAST_ERROR_RATE)
-        p1 = to_rate if to_rate is not None else min(DOUBLED * p0, 1.0)
+        p1 = to_rate if to_rate is not None else min(planning.DOUBLED * p0, 1.0)
         return planning.plan(endpoint, tempered, traffic, p0, p1)
 
     def definition(self, endpoint: str, strategy: Strategy | None = None) -> Definition:
