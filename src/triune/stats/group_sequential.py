@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-FEWEST_NODES, MOST_NODES = 200, 2000
+FEWEST_NODES, MOST_NODES = 128, 1024
 """Points of the Gauss-Legendre rule for one look's density."""
 
 REACH = 8.0
@@ -51,21 +51,24 @@ def bounds(
 ) -> list[float]:
     """The bound on z (two-sided: on its absolute value) at each look.
 
-    Raises ValueError unless the fractions rise within (0, 1], ``0 < alpha < 1`` and sides is 1
-    or 2.
+    A hundred looks take about half a second; for a look every few seconds use
+    :mod:`triune.stats.sequential_effect`. Raises ValueError unless the fractions rise within
+    (0, 1], ``0 < alpha < 1`` and sides is 1 or 2.
     """
     _check(fractions, alpha, sides)
     found: list[float] = []
     # The sum S has variance t at fraction t; ``mass`` is the density at ``nodes`` times its weight.
     nodes, mass = np.array([0.0]), np.array([1.0])
-    past, spent, points = 0.0, 0.0, _points(fractions)
-    for fraction in fractions:
+    past, spent = 0.0, 0.0
+    for fraction, coming in zip(fractions, (*fractions[1:], 0.0), strict=True):
         allowed = alpha / sides * fraction**power
         step = math.sqrt(fraction - past)
         z = _bound(nodes, mass, allowed - spent, step, math.sqrt(fraction))
         found.append(z)
         top, bottom = z * math.sqrt(fraction), -REACH * math.sqrt(fraction)
-        nodes, mass = _advance(nodes, mass, step, _rule(points, bottom, top))
+        nodes, mass = _advance(
+            nodes, mass, step, _rule(_points(past, fraction, coming), bottom, top)
+        )
         past, spent = fraction, allowed
     return found
 
@@ -99,11 +102,14 @@ def _advance(
     return new, weights * (density @ mass) / (step * math.sqrt(2.0 * math.pi))
 
 
-def _points(fractions: Sequence[float]) -> int:
-    """Enough nodes that even the shortest step between two looks spans more than one of them."""
-    shortest = min(late - early for early, late in zip((0.0, *fractions), fractions, strict=False))
-    wanted = math.ceil(1.5 * 2.0 * REACH / math.sqrt(shortest))
-    return min(MOST_NODES, max(FEWEST_NODES, wanted))
+def _points(before: float, fraction: float, after: float) -> int:
+    """Enough nodes that the shorter of the steps around a look spans more than one of them."""
+    steps = [step for step in (fraction - before, after - fraction) if step > 0.0]
+    wanted = 1.5 * 2.0 * REACH * math.sqrt(fraction / min(steps))
+    points = FEWEST_NODES
+    while points < min(wanted, MOST_NODES):
+        points *= 2
+    return points
 
 
 def _rule(
