@@ -22,11 +22,13 @@ from triune.core.errors import TriuneError, Unavailable
 
 if TYPE_CHECKING:
     from triune.delivery.rollout.backends.temporal import Temporal
+    from triune.delivery.rollout.model import Ticket
     from triune.delivery.rollout.store import RecordStore
 
 NAME = "controller"
 SCAN_SECONDS = 0.25
 RETRY_SECONDS = 1.0
+AT_ONCE = 16
 AGAIN_SECONDS = 30.0
 """How often a rollout that goes on is offered to Temporal again."""
 
@@ -85,15 +87,21 @@ class Scan:
             tickets = await asyncio.to_thread(self.records.unconcluded)
             now = time.monotonic()
             due = [t for t in tickets if self.offered.get(t.rollout, 0.0) <= now]
-            for ticket in due:
-                await temporal.ensure(ticket, many=len(tickets) > self.few)
-                self.offered[ticket.rollout] = now + AGAIN_SECONDS
+            many, door = len(tickets) > self.few, asyncio.Semaphore(AT_ONCE)
+            await asyncio.gather(*(self._offer(temporal, t, many, door) for t in due))
         except TriuneError as error:
             daemon.tell(f"{error.reference}: {error.message}")
             await asyncio.sleep(RETRY_SECONDS)
             return
         going = {ticket.rollout for ticket in tickets}
         self.offered = {key: at for key, at in self.offered.items() if key in going}
+
+    async def _offer(
+        self, temporal: Temporal, ticket: Ticket, many: bool, door: asyncio.Semaphore
+    ) -> None:
+        async with door:
+            await temporal.ensure(ticket, many=many)
+        self.offered[ticket.rollout] = time.monotonic() + AGAIN_SECONDS
 
 
 if __name__ == "__main__":

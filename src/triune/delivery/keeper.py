@@ -18,6 +18,7 @@ from triune.core.errors import Conflict, TriuneError, Unavailable
 from triune.delivery import guard
 from triune.delivery.client import ready
 from triune.delivery.guard import Action, Check, ErrorRate, Reading, Streak
+from triune.delivery.releases import settings_in_force
 from triune.delivery.service import Delivery
 from triune.delivery.state import Arm, EndpointState, Phase
 
@@ -144,9 +145,7 @@ class Keeper:
         return self._settings().health_interval_ms / 1000
 
     def _settings(self) -> EndpointTable:
-        """An endpoint that is no longer declared still has users: it is guarded by defaults."""
-        table = self._delivery.tools.workspace.config.endpoints.get(self._endpoint)
-        return table or EndpointTable(model="undeclared")
+        return settings_in_force(self._delivery.tools.workspace, self._endpoint)
 
     def _time(self) -> float:
         return self._delivery.tools.clock.now().timestamp()

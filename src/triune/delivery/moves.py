@@ -25,7 +25,7 @@ from triune.delivery import state
 from triune.delivery.client import ready
 from triune.delivery.ports import Arms, Examples, Log, OwnTests, PortOf, Processes
 from triune.delivery.release import Release
-from triune.delivery.releases import Releases, settings
+from triune.delivery.releases import Releases, settings, settings_in_force
 from triune.delivery.routing import Routing
 from triune.delivery.state import Arm, Colour, Driver, EndpointState, Phase
 from triune.delivery.store import EndpointStore
@@ -224,6 +224,7 @@ class Moves:
 
         Raises `CandidateUnfit` when one does not start.
         """
+        self._announce(now)  # whoever began it may have died before it said so
         for arm in _pending(now).arms:
             self.observe("starting", f"{arm.release} starts as {arm.colour.value}.")
             its = release if arm.release == release.ref else self.tools.releases.get(arm.release)
@@ -343,7 +344,7 @@ class Moves:
         self.observe("switching", f"All traffic of {now.endpoint} moves to {arm.colour.value}.")
         self.tools.routing.publish()
         self.observe("switched", f"Users reach {arm.release}.")
-        window = settings(self.tools.workspace, now.endpoint).rollback_window_s
+        window = settings_in_force(self.tools.workspace, now.endpoint).rollback_window_s
         until = self.tools.clock.now().timestamp() + window
         previous = now.live.release if now.live else None
         self._tell("rollout.switched", now, {"previous": previous, "colour": arm.colour.value})

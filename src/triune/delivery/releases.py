@@ -220,3 +220,9 @@ def settings(workspace: Workspace, endpoint: str) -> EndpointTable:
             hint=f'Add [endpoints."{endpoint}"], or use one of: {known}.',
         )
     return table
+
+
+def settings_in_force(workspace: Workspace, endpoint: str) -> EndpointTable:
+    """`settings`, or the defaults: an endpoint that is no longer declared may still have users."""
+    table = workspace.config.endpoints.get(endpoint)
+    return table or EndpointTable(model="undeclared")
