@@ -10,8 +10,9 @@ from scipy.special import ndtri
 MEDIAN_MS, SPREAD = 60.0, 0.6
 TAIL_FROM = 0.95
 
-EDGES = np.array([mantissa * 10.0**e for e in range(4) for mantissa in range(10, 100)]) / 10.0
-"""Lower edges in milliseconds: 1.0, 1.1, ... 9.9, 10, 11, ... 9900."""
+DECIMALS = np.array([mantissa * 10.0**e for e in range(4) for mantissa in range(10, 100)]) / 10.0
+EDGES = DECIMALS[(DECIMALS >= 5.0) & (DECIMALS <= 3000.0)]
+"""Lower edges in milliseconds: 5.0, 5.1, ... 9.9, 10, 11, ... 100, 110, ... 1000, ... 3000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ def histograms(draw: np.random.Generator, table: np.ndarray, requests: np.ndarra
     bins, runs = len(EDGES), len(requests)
     offset = np.repeat(np.arange(runs) * bins, requests)
     picks = draw.integers(0, 65536, len(offset), dtype=np.uint16)
-    return np.bincount(offset + table[picks], minlength=runs * bins).reshape(runs, bins)
+    counts = np.bincount(offset + table[picks], minlength=runs * bins)
+    return counts.astype(np.int32).reshape(runs, bins)
 
 
 def limit(quantile: float) -> float:
