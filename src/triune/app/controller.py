@@ -22,6 +22,7 @@ from triune.core.errors import TriuneError, Unavailable
 
 if TYPE_CHECKING:
     from triune.delivery.rollout.backends.temporal import Temporal
+    from triune.delivery.rollout.conductor import Where
     from triune.delivery.rollout.model import Ticket
     from triune.delivery.rollout.store import RecordStore
 
@@ -48,7 +49,7 @@ async def _work(context: Context, stop: threading.Event, ready: Callable[[], Non
         return
     taken = conductor(context, observe=_heard)
     worker = RolloutWorker(taken, watches(context, taken), daemon.tell)
-    scan = Scan(taken.records, FEW)
+    scan = Scan(taken.records, FEW, taken.conclude)
     async with temporal.worker(worker):
         daemon.tell("drives rollouts")
         while not stop.is_set():
@@ -75,10 +76,16 @@ def _heard(step: str, words: str) -> None:
 
 @dataclass
 class Scan:
-    """Which rollouts have not ended, and when each was last given to Temporal."""
+    """Which rollouts have not ended, and when each was last given to Temporal.
+
+    ``conclude`` ends those that are over already: a workflow that waits for the end of a rollback
+    window does not notice that a person has ended it.
+    """
 
     records: RecordStore
     few: int
+    conclude: Callable[[Ticket], Where] | None = None
+    again_s: float = AGAIN_SECONDS
     offered: dict[str, float] = field(default_factory=dict)
 
     async def look(self, temporal: Temporal) -> None:
@@ -100,8 +107,9 @@ class Scan:
         self, temporal: Temporal, ticket: Ticket, many: bool, door: asyncio.Semaphore
     ) -> None:
         async with door:
-            await temporal.ensure(ticket, many=many)
-        self.offered[ticket.rollout] = time.monotonic() + AGAIN_SECONDS
+            if self.conclude is None or not (await asyncio.to_thread(self.conclude, ticket)).over:
+                await temporal.ensure(ticket, many=many)
+        self.offered[ticket.rollout] = time.monotonic() + self.again_s
 
 
 if __name__ == "__main__":

@@ -79,12 +79,17 @@ class SmokeClient:
 
         Raises
         ------
-        AssertionError: the candidate does not answer 200; its own words are in the message.
+        AssertionError: the candidate does not answer 200 with outputs; its own words are in the
+            message.
         """
         answer = self.ask(inputs)
+        said = answer.body[:500].decode(errors="replace")
         if answer.status != http.client.OK:
-            raise AssertionError(f"answered {answer.status}: {answer.body[:500].decode()!r}")
-        return {output["name"]: output["data"] for output in answer.json()["outputs"]}
+            raise AssertionError(f"answered {answer.status}: {said!r}")
+        try:
+            return {output["name"]: output["data"] for output in answer.json()["outputs"]}
+        except (ValueError, TypeError, KeyError) as error:
+            raise AssertionError(f"the answer has no outputs: {said!r}") from error
 
     def ask(self, inputs: Mapping[str, Sequence[Any]]) -> Answer:
         """The whole answer to an inference request, whatever its status."""

@@ -103,6 +103,7 @@ class Conductor:
                     f"{endpoint} serves nothing that a shadow could be compared with",
                     hint="Release something first: `triune rollout start --strategy blue-green`.",
                 )
+            self._conclude_latest(endpoint)
             ticket = Ticket(endpoint, new_id())
             self.records.save(
                 Record(
@@ -158,6 +159,9 @@ class Conductor:
 
         def tested(now: EndpointState, release: Release) -> EndpointState:
             now, _ = self.moves.smoke(now, release)
+            aborted = self.records.gates(ticket.endpoint, ticket.rollout).abort
+            if aborted is not None:
+                return self.moves.refuse(now, _aborted(aborted))
             record = self.records.load(ticket.endpoint)
             if now.live is None or record is None or record.rollout != ticket.rollout:
                 return self.moves.switch(now)
@@ -186,6 +190,13 @@ class Conductor:
                 self._begin_canary(now, record)
         return self.where(ticket)
 
+    def mirror(self, ticket: Ticket) -> Where:
+        """The gateway mirrors as the state says; done already when it is so."""
+        with self._locked(ticket) as now:
+            if now is not None and now.pending and now.phase is Phase.SHADOWING:
+                self.moves.shadow(now, now.pending.mirror)
+        return self.where(ticket)
+
     def keep(self, ticket: Ticket) -> Where:
         """The rollback window: the guard keeps it and ends it; here it is only waited for."""
         found = self.where(ticket)
@@ -202,17 +213,34 @@ class Conductor:
                 self.moves.recover(now)
         return self.where(ticket)
 
-    def conclude(self, ticket: Ticket) -> None:
-        """Write down how a rollout that is over has ended; done once, however often called."""
-        record = self.records.load(ticket.endpoint)
-        if record is None or record.rollout != ticket.rollout:
-            return
+    def conclude(self, ticket: Ticket) -> Where:
+        """Write down how a rollout has ended, if it is over; done once, however often called.
+
+        A command that begins it holds the lock until it exists, not only its record.
+        """
+        if not self.where(ticket).over:
+            return self.where(ticket)
+        with self.tools.store.locked(ticket.endpoint, patience=PATIENCE_SECONDS):
+            found, record = self.where(ticket), self.records.load(ticket.endpoint)
+            if found.over and record is not None and record.rollout == ticket.rollout:
+                self._conclude(record)
+        return found
+
+    def _conclude_latest(self, endpoint: str) -> None:
+        """Its record makes room for the next rollout's: the stage that waits for the end of its
+        window may sleep for long yet."""
+        record = self.records.load(endpoint)
+        if record is not None:
+            self._conclude(record)
+
+    def _conclude(self, record: Record) -> None:
         if not record.outcome:
-            last = self.tools.store.load(ticket.endpoint).last
-            ours = last is not None and last.rollout == ticket.rollout
+            last = self.tools.store.load(record.endpoint).last
+            ours = last is not None and last.rollout == record.rollout
             outcome = last.outcome.value if last and ours else NEVER_BEGUN
             record = msgspec.structs.replace(record, outcome=outcome, mark=new_id())
             self.records.save(record, synced=True)
+            self.observe("concluded", "")
         self.tools.log.append(events.finished(self.tools.workspace.name, record))
 
     def gate(self, ticket: Ticket, name: str, wish: Wish) -> None:
@@ -226,27 +254,19 @@ class Conductor:
         Conflict: (``rollout-over``) the rollout needs no gates any more.
         NotFound: (``gate-unknown``).
         """
-        changes: Mapping[str, Mapping[str, Wish | None]] = {
-            "pause": {"paused": wish},
-            "resume": {"paused": None},
-            "promote": {"promote": wish, "paused": None},
-            "abort": {"abort": wish},
-        }
-        if name not in changes:
-            raise NotFound(
-                "gate-unknown", f"there is no gate {name!r}", hint=f"Known: {', '.join(changes)}."
-            )
+        if name not in _GATES:
+            known = ", ".join(_GATES)
+            raise NotFound("gate-unknown", f"there is no gate {name!r}", hint=f"Known: {known}.")
         phase = self.where(ticket).phase
         if phase not in BEFORE_TRAFFIC | BESIDE_STABLE:
-            raise Conflict(
-                "rollout-over",
-                f"the rollout of {ticket.endpoint} is past what could be {name}d",
-                hint="`triune rollout status` shows where it stands; `rollback` goes back.",
-            )
+            raise _over(ticket, f"past what could be {name}d")
         with self.records.changing_gates(ticket.endpoint):
             gates = self.records.gates(ticket.endpoint, ticket.rollout)
-            changed = msgspec.structs.replace(gates, **changes[name])
+            wish = _marked(wish, getattr(gates, _GATES[name]))
+            ends = {} if name in ("pause", "abort") else {"paused": None}
+            changed = msgspec.structs.replace(gates, **ends, **{_GATES[name]: wish})
             self.records.save_gates(ticket.endpoint, changed)
+        self.observe("gate-saved", "")
         self.tools.log.append(
             events.gated(self.tools.workspace.name, ticket.endpoint, ticket.rollout, name, wish)
         )
@@ -255,30 +275,31 @@ class Conductor:
         """Take every user off the candidate, now, from any phase, whoever else is alive.
 
         Before traffic the stage that is at work stops at its next step; where none is at work,
-        or the candidate has traffic, it is stopped here. Past the promotion it goes back to the
-        previous release.
+        or the candidate has traffic, it is stopped here. From the switch on it goes back to the
+        previous release, after what is under way is finished.
 
         Raises
         ------
         Conflict: (``rollout-over``) there is nothing to go back from.
         """
-        phase = self.where(ticket).phase
-        if phase is Phase.WATCHING:
-            return self._back(ticket, wish)
-        if phase not in BEFORE_TRAFFIC | BESIDE_STABLE:
-            return self.settle(ticket)
-        self.gate(ticket, "abort", wish)
-        try:
-            return self.leave(ticket, wish)
-        except Conflict as busy:
-            if busy.reference != "rollout-in-progress":
-                raise
-            return self.where(ticket)
+        if self.where(ticket).over:
+            raise _over(ticket, "over: there is nothing to go back from")
+        with _unless("rollout-over"):
+            self.gate(ticket, "abort", wish)
+        with _unless("rollout-in-progress"):
+            self.leave(ticket, wish)
+        found = self.where(ticket)
+        if found.over or found.phase in BEFORE_TRAFFIC | BESIDE_STABLE:
+            return found  # a stage that is still at work stops itself: the gate stands
+        return self._back(ticket, wish)
 
     def _back(self, ticket: Ticket, wish: Wish) -> Where:
+        """From the switch on: what is under way is finished, then traffic goes back."""
         with self._locked(ticket) as now:
-            if now is not None and now.previous is not None:
-                self.moves.roll_back(now, {"reason": wish.reason}, wish.actor)
+            if now is not None:
+                settled = self.moves.recover(now)
+                if settled.rollout == ticket.rollout and settled.previous is not None:
+                    self.moves.roll_back(settled, {"reason": wish.reason}, wish.actor)
         return self.where(ticket)
 
     def leave(
@@ -290,7 +311,7 @@ class Conductor:
             if now is not None and now.phase in BESIDE_STABLE:
                 self.moves.withdraw(now, why, wish.actor)
             elif now is not None and now.phase in BEFORE_TRAFFIC:
-                self.moves.refuse(now, {"test": "aborted", "words": wish.reason, "by": wish.actor})
+                self.moves.refuse(now, _aborted(wish))
         return self.where(ticket)
 
     def promote(self, ticket: Ticket) -> Where:
@@ -325,8 +346,7 @@ class Conductor:
                 return self.where(ticket)
             aborted = self.records.gates(ticket.endpoint, ticket.rollout).abort
             if aborted is not None:
-                why = {"test": "aborted", "words": aborted.reason, "by": aborted.actor}
-                self.moves.refuse(now, why)
+                self.moves.refuse(now, _aborted(aborted))
                 return self.where(ticket)
             try:
                 work(now, self.tools.releases.get(_release(now)))
@@ -345,6 +365,39 @@ class Conductor:
             now = self.tools.store.load(ticket.endpoint)
             rollout = now.pending.rollout if now.pending else now.rollout
             yield now if rollout == ticket.rollout else None
+
+
+_GATES = {"pause": "paused", "resume": "resumed", "promote": "promote", "abort": "abort"}
+"""The gates by name: where each keeps the wish."""
+
+
+def _marked(wish: Wish, before: Wish | None) -> Wish:
+    """A wish that is told again keeps its mark, so that it is recorded once."""
+    if before is not None and msgspec.structs.replace(before, mark="") == wish:
+        return before
+    return msgspec.structs.replace(wish, mark=new_id())
+
+
+def _aborted(wish: Wish) -> Mapping[str, str]:
+    return {"test": "aborted", "words": wish.reason, "by": wish.actor}
+
+
+@contextmanager
+def _unless(reference: str) -> Iterator[None]:
+    """A conflict of this reference is no error here."""
+    try:
+        yield
+    except Conflict as conflict:
+        if conflict.reference != reference:
+            raise
+
+
+def _over(ticket: Ticket, what: str) -> Conflict:
+    return Conflict(
+        "rollout-over",
+        f"the rollout of {ticket.endpoint} is {what}",
+        hint="`triune rollout status` shows where it stands; `rollback` goes back.",
+    )
 
 
 def check_free(now: EndpointState) -> None:

@@ -17,7 +17,7 @@ COMPARED = "rollout.compared"
 _LARGEST = 700.0
 
 
-def looked(workspace: str, record: Record, look: Look, reading: Tick | Gap) -> Event:
+def looked(workspace: str, record: Record, look: Look) -> Event:
     """A look: the readings, each metric's evidence, the verdict, when the next one is due.
 
     Its id is the record's mark, so that a look told twice is recorded once.
@@ -39,9 +39,9 @@ def looked(workspace: str, record: Record, look: Look, reading: Tick | Gap) -> E
             "culprits": [name.value for name in look.culprits],
             "e": e_value(look.log_e),
             "needed": round(1.0 / record.definition.alpha, 6),
-            "weight": record.definition.steps[record.progress.step],
+            "weight": record.definition.steps[look.step],
             "next_at": look.next_at,
-            "reading": _reading(reading),
+            "reading": look.reading,
             "metrics": _metrics(record.progress),
         },
     )
@@ -52,7 +52,8 @@ def e_value(log_e: float) -> float:
     return float(f"{exp(min(log_e, _LARGEST)):.6g}")
 
 
-def _reading(reading: Tick | Gap) -> dict[str, Any]:
+def facts(reading: Tick | Gap) -> dict[str, Any]:
+    """What a look's event says of its reading."""
     if isinstance(reading, Gap):
         return {"gap": reading.why}
     (control, candidate), (bad, worse) = reading.requests(), reading.errors()
@@ -80,9 +81,10 @@ def _metrics(progress: Progress) -> dict[str, Any]:
     }
 
 
-def compared(workspace: str, record: Record, tick: ShadowTick, judgement: Judgement) -> Event:
+def compared(workspace: str, record: Record, judgement: Judgement) -> Event:
     """A look at a shadow: what came in this tick, all there was so far, the verdict."""
     total = record.shadow.total if record.shadow else ShadowTick()
+    pairs, failures = record.compared
     return event(
         COMPARED,
         record.release,
@@ -95,7 +97,7 @@ def compared(workspace: str, record: Record, tick: ShadowTick, judgement: Judgem
             "rollout": record.rollout,
             "verdict": judgement.verdict.value,
             "reason": judgement.words,
-            "tick": {"pairs": tick.pairs, "failures": tick.failures},
+            "tick": {"pairs": pairs, "failures": failures},
             **shadow_facts(total),
         },
     )
@@ -124,13 +126,14 @@ def _known(value: float) -> float | None:
 
 
 def gated(workspace: str, endpoint: str, rollout: str, gate: str, wish: Wish) -> Event:
-    """A person used a gate."""
+    """A person used a gate; the id is the wish's mark."""
     return event(
         "rollout.gated",
         f"rollout:{rollout}",
         workspace=workspace,
         actor=wish.actor,
         causes=(rollout,),
+        identifier=wish.mark or None,
         payload={
             "endpoint": endpoint,
             "rollout": rollout,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -27,10 +28,10 @@ LATENCIES: Mapping[MetricName, float] = {
 LATENCY_MARGIN = 0.05
 SHADOW_PAIRS = 1000
 _DEFAULT_WEIGHTS = {
-    MetricName.ERRORS: 3.0,
+    MetricName.ERRORS: 5.0,
     MetricName.LATENCY_P50: 1.0,
     MetricName.LATENCY_P90: 1.0,
-    MetricName.LATENCY_P99: 1.0,
+    MetricName.LATENCY_P99: 3.0,
 }
 
 
@@ -207,7 +208,8 @@ class Progress(msgspec.Struct, frozen=True):
     ``judged_s`` are the seconds with readings after the warm-up, ``step_s`` and
     ``step_requests`` those since the present step began. ``asked``: a person has been asked,
     for the reason of ``doubts``; those a person has answered are ``acknowledged``, and the
-    horizon counts from ``granted_s``.
+    horizon counts from ``granted_s``. ``answer`` is the mark of the latest `Gates.resumed` when
+    the person was asked: another one is the answer.
     """
 
     step: int = 0
@@ -222,13 +224,17 @@ class Progress(msgspec.Struct, frozen=True):
     metrics: Mapping[MetricName, MetricState] = {}
     scatter: Mapping[MetricName, tuple[Scatter, ...]] = {}
     asked: bool = False
+    answer: str = ""
     doubts: tuple[MetricName, ...] = ()
     acknowledged: frozenset[MetricName] = frozenset()
     granted_s: float = 0.0
 
 
 class Look(msgspec.Struct, frozen=True):
-    """One look: when, what was found, what follows, when the next one is due."""
+    """One look: when, what was found, what follows, when the next one is due.
+
+    ``step`` is the step it was taken in; ``reading`` what its event says was read.
+    """
 
     at: float
     number: int
@@ -237,23 +243,27 @@ class Look(msgspec.Struct, frozen=True):
     reason: str
     log_e: float
     culprits: tuple[MetricName, ...] = ()
+    step: int = 0
+    reading: Mapping[str, Any] = {}
     gap: str = ""
     next_at: float | None = None
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What a person asked for, and who."""
+    """What a person asked for, and who; ``mark`` is the id of the event that says so."""
 
     actor: str
     reason: str
     at: float
+    mark: str = ""
 
 
 class Gates(msgspec.Struct, frozen=True):
-    """The human gates of one rollout."""
+    """The human gates of one rollout; ``resumed`` is the latest end of a pause."""
 
     rollout: str
     paused: Wish | None = None
+    resumed: Wish | None = None
     promote: Wish | None = None
     abort: Wish | None = None
 
@@ -262,7 +272,8 @@ class Record(msgspec.Struct, frozen=True):
     """All that a rollout knows; one file for each endpoint, that of its latest rollout.
 
     ``mark`` is the id of the event of the last look, or of the end, minted before it is told.
-    ``outcome`` is empty until the rollout is over.
+    ``compared`` are the pairs and failures of the last look at a shadow. ``outcome`` is empty
+    until the rollout is over.
     """
 
     rollout: str
@@ -277,5 +288,6 @@ class Record(msgspec.Struct, frozen=True):
     last: Look | None = None
     mark: str = ""
     shadow: ShadowState | None = None
+    compared: tuple[int, int] = (0, 0)
     quality: QualityState | None = None
     outcome: str = ""

@@ -36,6 +36,7 @@ class Shadowing:
         self._stamps = Stamps(conductor, ticket.endpoint)
         self._watch: ShadowWatch | None = None
         self._looked: float | None = None
+        self._taken_over = False
 
     def changed(self) -> bool:
         """Whether the endpoint or its gates are other than at the last turn."""
@@ -51,6 +52,7 @@ class Shadowing:
             raise lost(self._ticket)
         gates = self._conductor.records.gates(self._ticket.endpoint, self._ticket.rollout)
         self._stamps.taken()
+        self._take_over(record)
         if self._due(record) > 0.0 and not urgent(gates):
             return Where(Phase.SHADOWING, self._due(record))
         self._looked = self._tools.clock.monotonic()
@@ -58,6 +60,15 @@ class Shadowing:
         self._act(record, judgement, gates)
         found = self._conductor.where(self._ticket)
         return found if found.over else Where(found.phase, record.definition.tick_s)
+
+    def _take_over(self, record: Record) -> None:
+        """Once: mirror and tell again what a watch that died may have left; see `Watch`."""
+        if self._taken_over:
+            return
+        self._conductor.mirror(self._ticket)
+        if record.shadow is not None:
+            self._tell(record, judge(record.shadow.total, _limits(record.definition)))
+        self._taken_over = True
 
     def _due(self, record: Record) -> float:
         if self._looked is None:
@@ -74,10 +85,17 @@ class Shadowing:
         except Unavailable:
             return record, Judgement(Verdict.NOT_YET, "the answers cannot be read")
         judgement = judge(after.total, _limits(record.definition))
-        kept = msgspec.structs.replace(record, shadow=after, mark=new_id())
+        kept = msgspec.structs.replace(
+            record, shadow=after, compared=(tick.pairs, tick.failures), mark=new_id()
+        )
         self._conductor.records.save(kept)
-        self._tools.log.append(events.compared(self._tools.workspace.name, kept, tick, judgement))
+        self._conductor.observe("kept-comparison", "")
+        self._tell(kept, judgement)
+        self._conductor.observe("told-comparison", "")
         return kept, judgement
+
+    def _tell(self, record: Record, judgement: Judgement) -> None:
+        self._tools.log.append(events.compared(self._tools.workspace.name, record, judgement))
 
     def _open(self, now: EndpointState, definition: Definition) -> ShadowWatch:
         assert now.pending is not None

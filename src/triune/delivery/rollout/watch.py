@@ -79,6 +79,7 @@ class Watch:
         self._outcomes: QualityReader | None = None
         self._ticket = ticket
         self._looked: float | None = None
+        self._taken_over = False
         self._stamps = Stamps(conductor, ticket.endpoint)
 
     def turn(self) -> Where:
@@ -94,7 +95,7 @@ class Watch:
             raise lost(self._ticket)
         gates = self._conductor.records.gates(self._ticket.endpoint, self._ticket.rollout)
         self._stamps.taken()
-        if self._catch_up(record, gates):
+        if self._take_over(record, gates) or self._catch_up(record, gates):
             return self._after(record)
         if self._due(record) > 0.0 and not urgent(gates):
             return Where(Phase.CANARY, self._due(record))
@@ -108,6 +109,25 @@ class Watch:
     def changed(self) -> bool:
         """Whether the endpoint or its gates are other than at the last turn."""
         return self._stamps.changed()
+
+    def _take_over(self, record: Record, gates: Gates) -> bool:
+        """Once: tell and do again what a watch that died may have left; true when it acts.
+
+        What takes users off the candidate, or asks a person, is done; what would move more users to
+        it is decided anew, since a person may have said something in between.
+        """
+        if self._taken_over:
+            return False
+        now, last = self._tools.store.load(self._ticket.endpoint), record.last
+        if now.pending is not None and now.pending.weight > 0:
+            self._conductor.step(self._ticket, now.pending.weight)
+        if last is not None:
+            self._tools.log.append(events.looked(self._tools.workspace.name, record, last))
+        self._taken_over = True
+        if last is None or not _undone(record, last, gates):
+            return False
+        self._act(record, last)
+        return True
 
     def _catch_up(self, record: Record, gates: Gates) -> bool:
         """Make the share what the record says; true when that leaves nothing to look at yet.
@@ -156,6 +176,7 @@ class Watch:
     def _keep(
         self, record: Record, reading: Tick | Gap, gates: Gates, at: float
     ) -> tuple[Record, Look]:
+        """Make a look durable, then tell it."""
         definition, progress = record.definition, record.progress
         progress = msgspec.structs.replace(progress, looks=progress.looks + 1)
         decision = decide(definition, progress, reading, gates)
@@ -167,14 +188,20 @@ class Watch:
             reason=decision.reason,
             log_e=analysis.gate_evidence(definition, progress),
             culprits=decision.culprits,
+            step=progress.step,
+            reading=events.facts(reading),
             gap=reading.why if isinstance(reading, Gap) else "",
             next_at=None if decision.action in _LAST else at + definition.tick_s,
         )
         if decision.action is Action.ASK:
-            progress = msgspec.structs.replace(progress, asked=True, doubts=decision.culprits)
+            progress = msgspec.structs.replace(
+                progress, asked=True, answer=_answer(gates), doubts=decision.culprits
+            )
         kept = msgspec.structs.replace(record, progress=progress, last=look, mark=new_id())
         self._conductor.records.save(kept, synced=decision.action is not Action.HOLD)
-        self._tools.log.append(events.looked(self._tools.workspace.name, kept, look, reading))
+        self._conductor.observe(f"kept-{look.action.value}", "")
+        self._tools.log.append(events.looked(self._tools.workspace.name, kept, look))
+        self._conductor.observe(f"told-{look.action.value}", "")
         return kept, look
 
     def _act(self, record: Record, look: Look) -> None:
@@ -288,8 +315,8 @@ def urgent(gates: Gates) -> bool:
 def _resumed(record: Record, gates: Gates) -> Progress:
     """A person has answered what the last look asked: its doubts do not pause it again, and a
     horizon that was over begins anew."""
-    progress, last = record.progress, record.last
-    if last is None or gates.paused is not None or not progress.asked:
+    progress = record.progress
+    if not progress.asked or _answer(gates) == progress.answer:
         return progress
     return msgspec.structs.replace(
         progress,
@@ -297,6 +324,17 @@ def _resumed(record: Record, gates: Gates) -> Progress:
         acknowledged=progress.acknowledged | frozenset(progress.doubts),
         granted_s=progress.judged_s,
     )
+
+
+def _answer(gates: Gates) -> str:
+    return gates.resumed.mark if gates.resumed else ""
+
+
+def _undone(record: Record, look: Look, gates: Gates) -> bool:
+    """Whether a look's way back, or its question to a person, is still to be done."""
+    if look.action is Action.ASK:
+        return gates.paused is None and _answer(gates) == record.progress.answer
+    return look.action is Action.ROLL_BACK
 
 
 def _wish(look: Look) -> Wish:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 from temporalio import activity
@@ -19,6 +20,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from triune.core.errors import Conflict, Unavailable
 from triune.delivery.rollout.backends.temporal_workflow import (
     GATE,
+    ROUND_SECONDS,
     STAGE,
     Asked,
     Order,
@@ -38,6 +40,10 @@ BEAT_SECONDS_MANY = 30.0
 FEW = 50
 """With more rollouts than this, a dead worker's are taken up later and Temporal is spared."""
 LOCK_SECONDS = 0.2
+AGAIN_SECONDS = 1.0
+"""How soon a watch that failed is begun anew."""
+STICKY_SECONDS = 1.0
+"""How long a workflow waits for the worker it was with before; another one may have come."""
 
 Tell = Callable[[str], None]
 
@@ -77,7 +83,7 @@ class RolloutWorker:
                 elif where.phase is phase:
                     where = await self._call(self.conductor.unattended()[phase], ticket)
                 if where.over:
-                    await self._call(self.conductor.conclude, ticket)
+                    where = await self._call(self.conductor.conclude, ticket)
             return Step(where.phase.value if where.phase else "", where.wait_s)
 
         return activity.defn(name=f"{STAGE}.{phase.value}")(stage)
@@ -86,10 +92,16 @@ class RolloutWorker:
         async def gate(asked: Asked) -> None:
             ticket = Ticket(asked.order.endpoint, asked.order.rollout)
             wish = Wish(asked.actor, asked.reason, asked.at)
-            if asked.gate == "abort":
-                await self._call(self.conductor.abort, ticket, wish)
-            else:
-                await self._call(self.conductor.gate, ticket, asked.gate, wish)
+            async with _beating(asked.order.beat_s):
+                try:
+                    if asked.gate == "abort":
+                        await self._call(self.conductor.abort, ticket, wish)
+                    else:
+                        await self._call(self.conductor.gate, ticket, asked.gate, wish)
+                except Conflict as late:
+                    if late.reference != "rollout-over":
+                        raise
+                    self.tell(f"{asked.gate} of {ticket.endpoint}: {late.message}")
 
         return activity.defn(name=GATE)(gate)
 
@@ -105,7 +117,14 @@ class RolloutWorker:
                 await asyncio.sleep(LOCK_SECONDS)
             watch = self.watches(phase, ticket)
             while loop.time() < until:
-                where: Where = await self._call(watch.turn)
+                try:
+                    where: Where = await self._call(watch.turn)
+                except Unavailable as error:
+                    # Begun anew here: Temporal, which would otherwise do it, may be away as well.
+                    self.tell(f"{ticket.endpoint}: {error.reference}: {error.message}")
+                    watch = self.watches(phase, ticket)
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    continue
                 if where.phase is not phase:
                     return where
                 await self._rest(watch, loop.time() + where.wait_s)
@@ -124,7 +143,15 @@ class RolloutWorker:
             await asyncio.sleep(min(left, POLL_SECONDS))
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
+        """Run it in a thread. One that Temporal takes the activity from meanwhile is waited for:
+        what runs in it needs the locks that are held for it."""
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self.threads, function, *arguments)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
 
 
 @asynccontextmanager
@@ -145,13 +172,26 @@ async def _beating(beat_s: float) -> AsyncIterator[None]:
 
 @dataclass(frozen=True)
 class Temporal:
-    """The connection of one workspace: where its rollouts are queued and what they are called."""
+    """The connection of one workspace: where its rollouts are queued and what they are called.
+
+    ``beat_s`` and ``round_s`` are those of `Order`; without ``beat_s`` it depends on how many
+    rollouts there are.
+    """
 
     client: Client
     workspace: str
+    beat_s: float | None = None
+    round_s: float = ROUND_SECONDS
 
     @classmethod
-    async def connect(cls, address: str, workspace: str) -> Temporal:
+    async def connect(
+        cls,
+        address: str,
+        workspace: str,
+        *,
+        beat_s: float | None = None,
+        round_s: float = ROUND_SECONDS,
+    ) -> Temporal:
         """Raises `Unavailable` (``temporal-unreachable``)."""
         try:
             client = await Client.connect(address)
@@ -162,7 +202,7 @@ class Temporal:
                 context=address,
                 hint="`triune status` shows whether it runs; `triune up` starts it.",
             ) from error
-        return cls(client, workspace)
+        return cls(client, workspace, beat_s, round_s)
 
     @property
     def queue(self) -> str:
@@ -177,6 +217,7 @@ class Temporal:
             activities=of.activities(),
             max_concurrent_activities=MANY,
             max_cached_workflows=MANY,
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=STICKY_SECONDS),
             # The workflow imports nothing but Temporal: a sandbox would only cost, once for each.
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
@@ -189,7 +230,8 @@ class Temporal:
         order = Order(
             ticket.endpoint,
             ticket.rollout,
-            beat_s=BEAT_SECONDS_MANY if many else BEAT_SECONDS,
+            beat_s=self.beat_s or (BEAT_SECONDS_MANY if many else BEAT_SECONDS),
+            round_s=self.round_s,
         )
         try:
             await self.client.start_workflow(

@@ -19,10 +19,11 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 ROUNDS = 50
+ROUND_SECONDS = 3600.0
 STAGE = "stage"
 GATE = "gate"
 _AGAIN = RetryPolicy(
-    initial_interval=timedelta(seconds=1),
+    initial_interval=timedelta(seconds=0.25),
     backoff_coefficient=1.5,
     maximum_interval=timedelta(seconds=15),
 )
@@ -39,7 +40,7 @@ class Order:
     rollout: str
     phase: str = "starting"
     beat_s: float = 5.0
-    round_s: float = 3600.0
+    round_s: float = ROUND_SECONDS
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class RolloutWorkflow:
                 GATE,
                 asked,
                 start_to_close_timeout=timedelta(seconds=60),
+                heartbeat_timeout=timedelta(seconds=self._order.beat_s),
                 retry_policy=RetryPolicy(maximum_attempts=5),
             )
         except ActivityError:
