@@ -1,0 +1,93 @@
+"""The traffic before a rollout, from the ledger."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.evidence import definition
+from triune.core.ids import new_id
+from triune.core.rollout_config import MetricName
+from triune.delivery.rollout import history
+from triune.ledger.envelope import Event
+from triune.ledger.ports import Query, Stored
+
+NOW = 1_000_000.0
+
+
+@dataclass
+class Log:
+    events: list[Event]
+
+    def select(self, query: Query) -> Iterator[Stored]:
+        found = [e for e in self.events if e.kind == query.kind and e.time >= (query.since or 0)]
+        for number, event in enumerate(sorted(found, key=lambda e: -e.time)):
+            yield Stored(number, event)
+
+
+def answer(ago: float, *, failed: bool = False, unit: str | None = "u", **more: object) -> Event:
+    payload = {"endpoint": "e", "unit": unit, "duration_ms": 2.0, "degraded": False, **more}
+    kind = "request.failed" if failed else "prediction.served"
+    return Event(
+        id=new_id(),
+        time=round((NOW - ago) * 1e6),
+        kind=kind,
+        subject="prediction:x",
+        actor="service:gateway",
+        workspace="w",
+        payload=payload,
+    )
+
+
+def test_traffic_in_a_few_numbers() -> None:
+    events = [answer(100 - i, unit=f"u{i % 7}", duration_ms=float(i)) for i in range(100)]
+    events += [answer(50, failed=True), answer(20, unit=None), answer(10, endpoint="other")]
+    seen = history.answers(Log(events), "e", now=NOW)  # type: ignore[arg-type]
+    found = history.traffic(seen, now=NOW)
+    assert (found.requests, found.errors, found.units, found.anonymous) == (102, 1, 8, 1)
+    assert found.rate == pytest.approx(1.02)
+    assert found.p50_ms == pytest.approx(48.5, abs=1)
+
+
+def test_what_is_older_than_the_window_does_not_count() -> None:
+    seen = history.answers(Log([answer(700), answer(10)]), "e", now=NOW)  # type: ignore[arg-type]
+    assert len(seen) == 1
+
+
+def test_nothing_seen_is_no_traffic() -> None:
+    found = history.traffic([], now=NOW)
+    assert (found.rate, found.error_rate, found.p99_ms) == (0.0, 0.0, None)
+
+
+def test_independent_errors_do_not_scatter_and_those_of_a_sick_unit_do() -> None:
+    draw = random.Random(5)
+    even = [
+        answer(600 - i * 0.05, failed=draw.random() < 0.05, unit=f"u{draw.randrange(500)}")
+        for i in range(12_000)
+    ]
+    sick = [
+        answer(600 - i * 0.05, unit=f"u{i % 40}", failed=(i // 200 + i) % 40 == 0)
+        for i in range(12_000)
+    ]
+    for events, low, high in ((even, 1.0, 1.6), (sick, 2.0, 20.0)):
+        seen = history.answers(Log(events), "e", now=NOW)  # type: ignore[arg-type]
+        assert low <= history.dispersions(seen, 10.0)[MetricName.ERRORS] <= high
+
+
+def test_instances_are_the_halves_where_there_are_several() -> None:
+    events = [
+        answer(600 - i * 0.05, unit=f"u{i % 500}", instance=str(i % 2), failed=i % 40 == 1)
+        for i in range(12_000)
+    ]
+    seen = history.answers(Log(events), "e", now=NOW)  # type: ignore[arg-type]
+    assert history.dispersions(seen, 10.0)[MetricName.ERRORS] > 3.0
+
+
+def test_a_definition_is_tempered_but_never_below_what_it_asks_for() -> None:
+    how = history.tempered(definition(phi=1.2), {MetricName.ERRORS: 2.5})
+    phis = {metric.name: metric.phi for metric in how.metrics}
+    assert phis[MetricName.ERRORS] == 2.5
+    assert phis[MetricName.LATENCY_P99] == 1.2
