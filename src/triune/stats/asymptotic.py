@@ -89,6 +89,8 @@ def p_value(z: float, n: float, r: float, *, one_sided: bool = False) -> float:
     power = (scale - 1.0) * z * z / (2.0 * scale)
     if not one_sided:
         return min(1.0, math.exp(0.5 * math.log(scale) - power))
+    if power == 0.0:
+        return 1.0
     # 1 / (e^power - 1), written so that a large power does not overflow.
     return min(1.0, 0.5 * math.sqrt(scale) * math.exp(-power) / -math.expm1(-power))
 
