@@ -19,7 +19,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("triune.cli.runs", "List, filter, show and compare runs."),
     "models": ("triune.cli.models", "List, show, verify and alias model versions."),
     "release": ("triune.cli.release", "Make and inspect releases: what an endpoint can serve."),
-    "rollout": ("triune.cli.rollout", "Change what an endpoint serves; roll it back."),
+    "rollout": (
+        "triune.cli.rollout",
+        "Change what an endpoint serves, step by step; watch it, steer it, go back.",
+    ),
     "replay": ("triune.cli.replay", "Send recorded traffic to an endpoint, with its outcomes."),
     "events": ("triune.cli.events", "Show what happened: filter, follow, export the ledger."),
     "lineage": ("triune.cli.lineage", "Show what anything was made from, or how complete it is."),
