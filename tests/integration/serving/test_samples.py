@@ -121,7 +121,7 @@ def test_two_workers_keep_every_marked_answer_once(
 @pytest.mark.parametrize(
     ("kind", "body", "keys"),
     [
-        ("forest", ABC, {"l", "p"}),
+        ("forest", ABC, {"l", "p", "w"}),
         ("regressor", ABC, {"y"}),
         ("double", column_body(x=[1.5]), {"y"}),
     ],
@@ -133,7 +133,7 @@ def test_other_kinds_of_models(
     assert ask(server, "one", body).status_code == 200
     assert ask(server, "two", {}).status_code == 400
     one, two = wait_for_samples(tmp_path / "samples", 2)
-    assert one.keys() & {"l", "p", "y"} == keys
+    assert one.keys() & {"l", "p", "y", "w"} == keys
     assert two.keys() & {"l", "p", "y"} == set()
     assert two["s"] == 400
 

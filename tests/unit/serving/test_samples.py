@@ -119,7 +119,7 @@ SPECS = {
     [
         (["label", "score"], "label", Picks(label=0, probabilities=1)),
         (["label", "score", "probabilities"], "probabilities", Picks(label=0, probabilities=1)),
-        (["text", "probabilities"], "label", Picks(label=0, probabilities=1)),
+        (["text", "probabilities"], "label", Picks(label=0, probabilities=1, width=3)),
         (["label"], "label", Picks(label=0)),
         (["prediction"], "prediction", Picks(values=0)),
         (["predict"], "predict", Picks(values=0)),

@@ -55,6 +55,7 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
     dropped: int = msgspec.field(name="d", default=0)
     labels: list[str] | None = msgspec.field(name="l", default=None)
     probabilities: Sequence[float] | None = msgspec.field(name="p", default=None)
+    width: int = msgspec.field(name="w", default=1)
     values: Sequence[float] | None = msgspec.field(name="y", default=None)
     digest: str | None = msgspec.field(name="h", default=None)
 
@@ -64,11 +65,13 @@ _encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Picks:
-    """Where in a model's outputs the things worth comparing are; None where it has none."""
+    """Where in a model's outputs the things worth comparing are; None where it has none.
+    ``width`` is the number of probabilities of a row."""
 
     label: int | None = None
     probabilities: int | None = None
     values: int | None = None
+    width: int = 1
 
     @classmethod
     def of(cls, outputs: Sequence[TensorSpec], main: str) -> Picks:
@@ -76,8 +79,10 @@ class Picks:
         places = {spec.name: place for place, spec in enumerate(outputs)}
         label = places.get("label")
         probabilities = places.get("score", places.get("probabilities"))
-        if label is not None or probabilities is not None:
-            return cls(label, probabilities)
+        if probabilities is not None:
+            return cls(label, probabilities, width=outputs[probabilities].width)
+        if label is not None:
+            return cls(label)
         place = places[main]
         return cls(label=place) if outputs[place].datatype in _TEXTS else cls(values=place)
 
@@ -95,6 +100,7 @@ def keep(line: Line, picks: Picks, values: Sequence[Values]) -> None:
         line.labels = [_short(label) for label in labels[:ROWS]]
     if picks.probabilities is not None:
         line.probabilities = numbers if numbers is None else numbers[:NUMBERS]
+        line.width = picks.width
     else:
         line.values = numbers if numbers is None else numbers[:NUMBERS]
 
