@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from triune.delivery.rollout.coverage import Cohort, Drift, matched
+from triune.delivery.rollout.coverage import Cohort, Drift, matches, matching
 
 
 class Drop(StrEnum):
@@ -67,7 +67,8 @@ class Shelf(msgspec.Struct, frozen=True):
     """All cohorts between two looks.
 
     Those that wait are in the order of time and do not overlap. Before ``closed_us``, the end of
-    the latest that was judged or given up, no new one begins. ``drift`` is of the judged ones.
+    the latest that was judged or given up, no new one begins. ``drift`` is of those gone that had
+    enough labels.
     """
 
     waiting: tuple[Cohort, ...] = ()
@@ -91,13 +92,13 @@ def sort(shelf: Shelf, now_us: int, rule: CohortRule) -> Sorted:
     it is judged or given up.
     """
     settled_us = now_us - round(rule.settle_s * 1e6)
-    drift, ready, dropped, waiting = shelf.drift, [], [], []
-    for cohort in _joined(shelf, settled_us, rule):
-        why = hindrance(cohort, drift, rule)
+    ready, dropped, waiting = [], [], []
+    cohorts = _joined(shelf, settled_us, rule)
+    hindered = _hindered(cohorts, shelf.drift, settled_us, rule)
+    for cohort, why in zip(cohorts, hindered, strict=True):
         if cohort.end_us > settled_us:
             waiting.append(cohort)
         elif why is None:
-            drift = drift.plus(cohort)
             ready.append(cohort)
         elif _hopeless(cohort, why, settled_us, now_us, rule):
             dropped.append(Dropped(cohort, why))
@@ -106,19 +107,35 @@ def sort(shelf: Shelf, now_us: int, rule: CohortRule) -> Sorted:
     kept = _bounded(waiting, shelf.closed_us, rule.most_open)
     crowded = kept[: max(0, len(kept) - rule.most_open)]
     dropped += [Dropped(cohort, Drop.CROWDED) for cohort in crowded]
+    seen = ready + [gone.cohort for gone in dropped if gone.why is Drop.COVERAGE]
     ends = [cohort.end_us for cohort in ready] + [gone.cohort.end_us for gone in dropped]
-    closed_us = max([shelf.closed_us, *ends])
-    left = Shelf(tuple(kept[len(crowded) :]), closed_us, drift)
+    left = Shelf(
+        waiting=tuple(kept[len(crowded) :]),
+        closed_us=max([shelf.closed_us, *ends]),
+        drift=sum(map(Drift.of, seen), shelf.drift),
+    )
     return Sorted(tuple(ready), tuple(dropped), left)
 
 
-def hindrance(cohort: Cohort, drift: Drift, rule: CohortRule) -> Drop | None:
-    """Why a cohort cannot be judged now; None when it can."""
+def _hindered(
+    cohorts: list[Cohort], drift: Drift, settled_us: int, rule: CohortRule
+) -> list[Drop | None]:
+    """Why each cohort cannot be judged now; None for one that can."""
+    found = [_hindrance(cohort, rule) for cohort in cohorts]
+    settled = zip(cohorts, found, strict=True)
+    enough = (c for c, why in settled if c.end_us <= settled_us and why in (None, Drop.COVERAGE))
+    if matching(sum(map(Drift.of, enough), drift), rule.tolerance):
+        return found
+    return [why or Drop.COVERAGE for why in found]
+
+
+def _hindrance(cohort: Cohort, rule: CohortRule) -> Drop | None:
+    """Why a cohort cannot be judged by itself."""
     if cohort.one_arm:
         return Drop.ONE_ARM
     if min(cohort.a.coverage, cohort.b.coverage) < rule.min_coverage:
         return Drop.LABELS
-    return None if matched(cohort, drift, rule.tolerance) else Drop.COVERAGE
+    return None if matches(cohort, rule.tolerance) else Drop.COVERAGE
 
 
 def _hopeless(cohort: Cohort, why: Drop, settled_us: int, now_us: int, rule: CohortRule) -> bool:

@@ -11,20 +11,25 @@ Definition
 
         s = x - n_b K / N,    w = n_a n_b / N,    v = w K (N - K) / (N (N - 1))
 
-    has mean 0 and variance v, and s / w is the difference of the coverages. The arms match when
+    has mean 0 and variance v, and s / w is the difference of the coverages. A cohort matches when
     ``|s| <= tolerance w + z sqrt(v)``, z = 2.576 (1 %). That alone would let a lasting difference
-    pass when each cohort is small; so the sums of s, w and v over all judged cohorts, this one
-    included, must also keep ``|S| <= tolerance W + bound(V)`` with the two-sided normal mixture
-    boundary at 1 %.
+    pass when each cohort is small; so the sums S, W, V must also keep
+    ``|S| <= tolerance W + bound(V)`` with the two-sided normal mixture boundary at 1 %. They go
+    over all cohorts with enough labels, judged or held back: summed over the judged ones alone they
+    would be small however much the arms differ, because those that do not match are left out.
 
 Guarantee
     While the true coverages differ by at most the tolerance, a cohort is held back by chance about
-    1 % of the time, and the sums ever hold one back in about 1 % of all rollouts, however long
-    (normal approximation; the variance is taken as a proxy). A cohort that passes can hide a
-    difference of the tolerance and, for as long as the sums are small, of what chance explains.
-    The tolerance moves the arms' wrong rates against each other by at most about
-    tolerance / coverage, and by that much only if all labels that one arm alone lacks are of one
-    kind.
+    1 % of the time, and the sums ever hold all of them back in about 1 % of all rollouts, however
+    long (normal approximation; the variance is taken as a proxy). Until the sums have noticed it,
+    a difference of the tolerance and of what chance explains goes unseen. The tolerance moves the
+    arms' wrong rates against each other by at most about tolerance / coverage, and by that much
+    only if all labels that one arm alone lacks are of one kind.
+
+Assumption
+    Which outcomes become known may depend on the outcome and on the time, but alike in both arms.
+    Where one arm's wrong predictions alone become known more often, the share labelled shows it
+    late or not at all, and it looks like harm.
 
 Source
     Mantel and Haenszel (1959) for s and v; Howard, Ramdas, McAuliffe and Sekhon (2021).
@@ -101,24 +106,26 @@ class Drift(msgspec.Struct, frozen=True, array_like=True):
     w: float = 0.0
     v: float = 0.0
 
-    def plus(self, cohort: Cohort) -> Drift:
-        """With another cohort, of which both arms were asked."""
+    @classmethod
+    def of(cls, cohort: Cohort) -> Drift:
+        """A cohort's part, of which both arms were asked."""
         n_a, n_b = cohort.a.served, cohort.b.served
         total, labelled = n_a + n_b, cohort.a.labelled + cohort.b.labelled
         w = n_a * n_b / total
-        return Drift(
-            self.s + cohort.b.labelled - n_b * labelled / total,
-            self.w + w,
-            self.v + w * labelled * (total - labelled) / (total * (total - 1)),
-        )
+        v = w * labelled * (total - labelled) / (total * (total - 1))
+        return cls(cohort.b.labelled - n_b * labelled / total, w, v)
+
+    def __add__(self, other: Drift) -> Drift:
+        return Drift(self.s + other.s, self.w + other.w, self.v + other.v)
 
 
-def matched(cohort: Cohort, drift: Drift, tolerance: float) -> bool:
-    """Whether both arms' outcomes are equally well known, alone and together with the judged
-    cohorts, whose drift is given. Both arms were asked."""
-    alone, whole = Drift().plus(cohort), drift.plus(cohort)
-    chance = normal_mixture.bound(whole.v, _ALPHA, _TUNED_FOR, one_sided=False)
-    return (
-        abs(alone.s) <= tolerance * alone.w + _Z * sqrt(alone.v)
-        and abs(whole.s) <= tolerance * whole.w + chance
-    )
+def matches(cohort: Cohort, tolerance: float) -> bool:
+    """Whether both arms' outcomes are equally well known in a cohort, as far as it shows."""
+    part = Drift.of(cohort)
+    return abs(part.s) <= tolerance * part.w + _Z * sqrt(part.v)
+
+
+def matching(drift: Drift, tolerance: float) -> bool:
+    """Whether they are over all cohorts that had enough labels."""
+    chance = normal_mixture.bound(drift.v, _ALPHA, _TUNED_FOR, one_sided=False)
+    return abs(drift.s) <= tolerance * drift.w + chance
