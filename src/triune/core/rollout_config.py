@@ -156,6 +156,8 @@ def mistakes(endpoint: str, table: dict[str, Any], file: str) -> Iterator[Proble
     """
     key = f"endpoints.{endpoint}.rollout"
     yield from _steps(table.get("steps"), f"{key}.steps", file)
+    if table.get("baseline") is True:
+        yield from _room(table.get("steps"), f"{key}.steps", file)
     tick = table.get("tick_s", 10.0)
     for name, default in (("step_s", 300.0), ("horizon_s", 86_400.0)):
         value = table.get(name, default)
@@ -184,6 +186,14 @@ def _steps(steps: Any, key: str, file: str) -> Iterator[Problem]:
         if after <= before:
             what = f"the weights do not rise: {before:g} % is followed by {after:g} %"
             yield Problem(file, key, what, "Order them: a unit that moved never moves back.")
+
+
+def _room(steps: Any, key: str, file: str) -> Iterator[Problem]:
+    """A fresh baseline is as large as the candidate."""
+    for step in steps if isinstance(steps, list) and _numbers(*steps) else []:
+        if 50 < step < 100:
+            what = f"beside a candidate of {step:g} % there is no room for a baseline of its size"
+            yield Problem(file, key, what, "End at 50, or leave `baseline` out.")
 
 
 def _metrics(metrics: Any, key: str, file: str) -> Iterator[Problem]:
