@@ -35,7 +35,9 @@ app = typer.Typer(
 )
 
 ONLY = typer.Argument("", help="Only this endpoint.")
-STRATEGY = typer.Option(None, "--strategy", help="Other than triune.toml's for this endpoint.")
+STRATEGY = typer.Option(
+    None, "--strategy", help="canary, blue-green or shadow (default: what triune.toml says)."
+)
 
 
 @app.command()
@@ -45,7 +47,9 @@ def start(
     release: str = typer.Argument(..., help="A release's reference."),
     strategy: Strategy | None = STRATEGY,
     wait: bool | None = typer.Option(
-        None, "--wait/--no-wait", help="Follow it to its end (default: only blue-green)."
+        None,
+        "--wait/--no-wait",
+        help="Follow it to its end, or not with --no-wait (default: follow blue-green only).",
     ),
     dry_run: bool = DRY_RUN,
     as_json: bool = JSON_OPTION,
@@ -84,7 +88,7 @@ def _dry_run(
 
 
 def _accepted(context: Context, ticket: Ticket, *, as_json: bool) -> None:
-    from triune.cli.rollout_follow import undriven
+    from triune.cli.rollout_standstill import undriven
     from triune.cli.rollout_view import as_dict
     from triune.cli.rollout_words import sentence
 
@@ -101,12 +105,14 @@ def _accepted(context: Context, ticket: Ticket, *, as_json: bool) -> None:
 
 
 def _follow(context: Context, ticket: Ticket, *, as_json: bool) -> None:
-    from triune.cli.rollout_follow import Following, check_ended, smoked, undriven
+    from triune.cli.rollout_follow import Following, check_ended, smoked
+    from triune.cli.rollout_standstill import Standstill, undriven
     from triune.cli.rollout_view import as_dict, outcome
 
     begun = time.monotonic()
     try:
-        with Following(lambda: undriven(context), quiet=as_json) as following:
+        standstill = Standstill(lambda: undriven(context))
+        with Following(standstill, quiet=as_json) as following:
             view = context.rollouts.follow(ticket, following)
     except KeyboardInterrupt:
         typer.echo(
@@ -157,13 +163,14 @@ def watch(
     from triune.app.context import Context
     from triune.cli import rollout_watch
     from triune.cli.rollout_looks import Looks
+    from triune.cli.rollout_standstill import Standstill, undriven
     from triune.cli.rollout_view import as_dict
 
     with closing(Context(here())) as context:
         rollouts = context.rollouts
         view = rollouts.view(endpoint)
         looks = Looks(context.ledger.select, view)
-        console = screen()
+        console, standstill = screen(), Standstill(lambda: undriven(context))
 
         def ask() -> RolloutView:
             return rollouts.view(endpoint, view.rollout)
@@ -175,9 +182,9 @@ def watch(
         elif as_json:
             rollout_watch.watch_json(ask, looks, typer.echo)
         elif console.is_terminal:
-            rollout_watch.watch_live(ask, looks, console)
+            rollout_watch.watch_live(ask, looks, console, standstill)
         else:
-            rollout_watch.watch_lines(ask, looks, typer.echo)
+            rollout_watch.watch_lines(ask, looks, typer.echo, standstill)
 
 
 @app.command()
@@ -229,15 +236,15 @@ def history(
 ) -> None:
     """List past rollouts, the newest first: how each ended, and why."""
     from triune.app.context import Context
-    from triune.cli.rollout_history import past
+    from triune.cli.rollout_history import explained, past
 
     with closing(Context(here())) as context:
         found = past(context.ledger.select, endpoint or None)
+        shown = [explained(context.ledger.select, one) for one in found[: limit or None]]
         if not found and endpoint:
             from triune.delivery.releases import settings
 
             settings(context.workspace, endpoint)
-    shown = found[:limit] if limit else found
     if as_json:
         print_json(shown)
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -11,7 +9,7 @@ from rich.status import Status
 from rich.text import Text
 
 from triune.cli import rollout_view as words
-from triune.cli.rollout_words import sentence
+from triune.cli.rollout_standstill import Standstill
 from triune.core.errors import CheckFailed, TriuneError, Unavailable
 from triune.core.waiting import wait_until
 
@@ -21,39 +19,20 @@ if TYPE_CHECKING:
     from triune.app.context import Context
     from triune.delivery.rollout.view import RolloutView
 
-STALL_SECONDS = 15.0
 SMOKED_SECONDS = 3.0
-DRIVERS = ("controller", "temporal")
-
-Why = Callable[[], str]
-"""What keeps rollouts from moving; empty when all that moves them runs."""
 
 
 class Following:
-    """Takes views; use as a context manager. Prints to stderr, nothing when ``quiet``.
-
-    Parameters
-    ----------
-    why: asked once when nothing has moved for `STALL_SECONDS`
-    clock: monotonic seconds
-    """
+    """Takes views; use as a context manager. Prints to stderr, nothing when ``quiet``."""
 
     def __init__(
-        self,
-        why: Why,
-        *,
-        quiet: bool = False,
-        console: Console | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, standstill: Standstill, *, quiet: bool = False, console: Console | None = None
     ) -> None:
         self._console = console or Console(stderr=True, highlight=False, quiet=quiet)
-        self._why = why
-        self._clock = clock
+        self._standstill = standstill
         self._spinner: Status | None = None
         self._stands: tuple[object, ...] = ()
-        self._moved: tuple[object, ...] = ()
-        self._since = clock()
-        self._said = False
+        self._trouble = ""
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -78,21 +57,10 @@ class Following:
             self._say(*_news(view))
         if self._spinner:
             self._spinner.update(Text(_lately(view)))
-        self._watch_for_stall(view)
-
-    def _watch_for_stall(self, view: RolloutView) -> None:
-        moved = (view.phase, view.weight, view.looks, view.next_at)
-        if moved != self._moved:
-            self._moved, self._since = moved, self._clock()
-        due = 0.0 if view.next_at is None else max(view.next_at - time.time(), 0.0)
-        waited = self._clock() - self._since
-        if self._said or view.over or due > 0.0 or waited < STALL_SECONDS:
-            return
-        self._since = self._clock()
-        reason = self._why()
-        if reason:
-            self._said = True
-            self._say("waiting", sentence(reason))
+        trouble = self._standstill(view)
+        if trouble != self._trouble:
+            self._say("waiting", trouble)
+        self._trouble = trouble
 
     def _say(self, step: str, told: str) -> None:
         if told:
@@ -105,7 +73,7 @@ def _news(view: RolloutView) -> tuple[str, str]:
     if view.paused:
         return "paused", words.paused(view)
     if view.phase == "canary":
-        return "canary", f"step {words.step(view)}"
+        return "canary", f"step {words.step(view)}" if view.weight else ""
     return view.phase, view.sentence
 
 
@@ -113,24 +81,6 @@ def _lately(view: RolloutView) -> str:
     if view.looks and not view.over:
         return f"{view.verdict}: {view.reason}"
     return f"{view.phase} ..."
-
-
-def undriven(context: Context) -> str:
-    """Which of the processes that move rollouts does not run; empty when both do."""
-    found = {status.name: status for status in context.supervisor.status()}
-    for name in DRIVERS:
-        table = context.workspace.config.services.get(name)
-        if table is not None and not table.enabled:
-            return f"{name} is switched off in triune.toml, and nothing moves without it"
-        status = found.get(name)
-        if status is None or status.pid is None:
-            return (
-                f"{name} does not run, and nothing moves without it: `triune status` shows what "
-                f"runs, `triune up` starts it, `triune logs {name}` says why it ended"
-            )
-        if not status.ready:
-            return f"{name} is not ready: `triune logs {name}` says why"
-    return ""
 
 
 def check_ended(context: Context, view: RolloutView) -> None:

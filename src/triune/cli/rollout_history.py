@@ -49,6 +49,24 @@ def past(select: Select, endpoint: str | None = None) -> list[Past]:
     return [one for one in found[::-1] if endpoint in (None, one.endpoint)]
 
 
+def explained(select: Select, one: Past) -> Past:
+    """With the reason of a promotion that no person asked for: that of its last look."""
+    if one.outcome != "promoted" or one.why:
+        return one
+    query = Query(
+        kind="rollout.looked",
+        subject=one.release,
+        since=one.started,
+        until=one.ended,
+        newest_first=True,
+        limit=1,
+    )
+    for stored in select(query):
+        if stored.event.payload["rollout"] == one.rollout:
+            return replace(one, why=stored.event.payload["reason"])
+    return one
+
+
 def told(events: Iterable[Event]) -> list[Past]:
     """What events say of rollouts, in the order in which these began. Pure."""
     found: dict[str, Past] = {}

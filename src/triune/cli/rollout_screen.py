@@ -162,7 +162,7 @@ def _metrics(view: RolloutView, width: int) -> Table:
 def _shadow(view: RolloutView) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     for name, value in words.shadow_rows(view):
-        table.add_row(Text(name), Text(str(value)))
+        table.add_row(Text(name), Text(value))
     return table
 
 

@@ -137,10 +137,14 @@ def _row(metric: MetricView) -> tuple[str, ...]:
     )
 
 
-def shadow_rows(view: RolloutView) -> list[tuple[str, object]]:
+def shadow_rows(view: RolloutView) -> list[tuple[str, str]]:
     """A comparison line by line, with the times of both arms."""
     seen = view.shadow or {}
-    rows = [(words, seen[key]) for key, words in SHADOW_WORDS.items() if seen.get(key) is not None]
+    rows: list[tuple[str, str]] = [
+        (words, f"{seen[key]:.3g}" if isinstance(seen[key], float) else str(seen[key]))
+        for key, words in SHADOW_WORDS.items()
+        if seen.get(key) is not None
+    ]
     for name in ("p50", "p99"):
         live, shadow = seen.get(f"live_{name}_ms"), seen.get(f"shadow_{name}_ms")
         if live is not None and shadow is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from triune.cli.output import print_facts, screen
 from triune.cli.rollout_looks import Looks
 from triune.cli.rollout_screen import Size, picture
+from triune.cli.rollout_standstill import Standstill
 from triune.cli.rollout_view import facts, outcome, paused, standing
 from triune.cli.rollout_words import clock, evidence, percent, sentence
 
@@ -59,9 +60,10 @@ def look_as_dict(event: Event) -> dict[str, Any]:
     return {"time": event.at.isoformat(), "kind": event.kind, **event.payload}
 
 
-def watch_lines(ask: Ask, looks: Looks, say: Callable[[str], None]) -> None:
-    """A line for each phase, pause and look, and how it ended."""
+def watch_lines(ask: Ask, looks: Looks, say: Callable[[str], None], standstill: Standstill) -> None:
+    """A line for each phase, pause and look, for a standstill, and for how it ended."""
     before: tuple[str, object] | None = None
+    trouble = ""
     for view, new in stream(ask, looks):
         stands = (view.phase, view.paused)
         if stands != before and not view.over:
@@ -69,6 +71,9 @@ def watch_lines(ask: Ask, looks: Looks, say: Callable[[str], None]) -> None:
         before = stands
         for event in new:
             say(line(event))
+        told, trouble = trouble, standstill(view)
+        if trouble and trouble != told:
+            say(f"waiting: {trouble}")
     say(outcome(view))
 
 
@@ -90,26 +95,29 @@ def line(event: Event) -> str:
     )
 
 
-def watch_live(ask: Ask, looks: Looks, console: Console) -> None:
+def watch_live(ask: Ask, looks: Looks, console: Console, standstill: Standstill) -> None:
     """A picture that changes in place, on a screen of its own; the last one stays behind."""
     from rich.live import Live
 
     events: list[Event] = []
     view: RolloutView | None = None
+    trouble = ""
     try:
         with Live(console=console, screen=True, auto_refresh=False) as live:
             for view, new in stream(ask, looks):
                 events += new
-                live.update(_picture(view, events, console, looks.trouble), refresh=True)
+                trouble = standstill(view)
+                if looks.trouble:
+                    trouble = sentence(f"the plots stand still: {looks.trouble}")
+                live.update(_picture(view, events, console, trouble), refresh=True)
     finally:
         if view is not None:
-            console.print(_picture(view, events, console, looks.trouble))
+            console.print(_picture(view, events, console, trouble))
 
 
 def _picture(view: RolloutView, events: Sequence[Event], console: Console, trouble: str) -> Any:
-    note = sentence(f"the plots stand still: {trouble}") if trouble else ""
     size = Size(console.width, console.height - 1, console.color_system is not None)
-    return picture(view, events, time.time(), size, note=note)
+    return picture(view, events, time.time(), size, note=trouble)
 
 
 def show_once(view: RolloutView, looks: Looks) -> None:

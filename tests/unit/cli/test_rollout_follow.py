@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from tests.support import rollout_views as made
-from triune.cli.rollout_follow import Following, check_ended, smoked, undriven
+from triune.cli.rollout_follow import Following, check_ended, smoked
+from triune.cli.rollout_standstill import Standstill, undriven
 from triune.core.errors import CheckFailed, Unavailable
 from triune.operations.services.model import ProcessState, ProcessStatus
 
@@ -26,7 +27,7 @@ class Clock:
 def following(why: str = "") -> tuple[Following, Clock, io.StringIO]:
     clock, heard = Clock(), io.StringIO()
     console = Console(file=heard, width=200, color_system=None)
-    return Following(lambda: why, console=console, clock=clock), clock, heard
+    return Following(Standstill(lambda: why, clock), console=console), clock, heard
 
 
 def context(**running: bool | None) -> Any:
@@ -57,6 +58,8 @@ def test_each_phase_is_said_once_with_its_sentence() -> None:
 
 def test_steps_and_pauses_of_a_canary_are_said() -> None:
     follow, _, heard = following()
+    follow(made.canary(step=0, weight=0.0))
+    assert heard.getvalue() == ""
     follow(made.canary(step=0, weight=1.0))
     follow(made.canary())
     follow(made.canary(paused=made.PAUSE))
@@ -83,6 +86,13 @@ def test_while_all_that_moves_it_runs_nothing_is_said() -> None:
     assert "waiting" not in heard.getvalue()
 
 
+def test_what_moves_again_is_said_anew_when_it_stops_again() -> None:
+    follow, clock, heard = following("temporal does not run")
+    for clock.now, looks in ((0.0, 1), (16.0, 1), (17.0, 2), (33.0, 2)):
+        follow(made.canary(looks=looks, next_at=1.0))
+    assert heard.getvalue().count("Temporal does not run.") == 2
+
+
 def test_between_two_looks_nothing_needs_to_move() -> None:
     follow, clock, heard = following("controller does not run")
     far = made.canary(next_at=4e9)
@@ -91,10 +101,12 @@ def test_between_two_looks_nothing_needs_to_move() -> None:
     assert "waiting" not in heard.getvalue()
 
 
-def test_a_quiet_one_says_nothing() -> None:
-    follow = Following(lambda: "controller does not run", quiet=True)
-    with follow:
-        follow(made.blue_green("starting"))
+def test_a_quiet_one_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with Following(Standstill(lambda: "controller does not run", clock), quiet=True) as follow:
+        for clock.now in (0.0, 20.0):
+            follow(made.blue_green("starting"))
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.support.events import START, made
-from tests.support.rollout_views import ENDPOINT, RELEASE, STABLE, Log
-from triune.cli.rollout_history import UNDER_WAY, past, told
+from tests.support.rollout_views import ENDPOINT, RELEASE, STABLE, Log, looks
+from triune.cli.rollout_history import UNDER_WAY, explained, past, told
 from triune.ledger.envelope import Event
+from triune.ledger.ports import Query, Stored
 
 ROLLOUT = "0192aaaa-0000-7000-8000-000000000001"
 
@@ -44,6 +46,26 @@ def test_a_rollback_has_its_reason_and_who_decided() -> None:
     )
     assert (one.outcome, one.why, one.ended_by) == ("rolled-back", reason, CONTROLLER)
     assert (one.looks, one.exposed, one.ended) == (53, 2902, START + 60_000_000)
+
+
+def test_a_promotion_has_the_reason_of_its_last_look() -> None:
+    (one,) = told([STARTED, happened("switched", 600, actor=CONTROLLER)])
+    assert (one.why, one.ended_by) == ("", CONTROLLER)
+    asked: list[Query] = []
+
+    def select(query: Query) -> Iterator[Stored]:
+        asked.append(query)
+        yield Stored(1, looks()[41])
+
+    assert explained(select, one).why == "no metric shows harm after 300 requests in 300 s"
+    assert (asked[0].until, asked[0].newest_first, asked[0].limit) == (one.ended, True, 1)
+    another = replace(one, rollout="another")
+    assert explained(select, another) == another
+
+
+def test_a_reason_that_is_known_is_not_looked_for() -> None:
+    (one,) = told([STARTED, happened("refused", 5, test="latency", words="p99 is 81 ms")])
+    assert explained(Log([]).select, one) == one
 
 
 def test_a_refusal_names_its_test() -> None:

@@ -14,6 +14,7 @@ from tests.support import rollout_views as made
 from tests.support.rollout_views import Log
 from triune.cli import rollout_watch as watching
 from triune.cli.rollout_looks import Looks
+from triune.cli.rollout_standstill import Standstill
 from triune.core.errors import Unavailable
 from triune.delivery.rollout.view import RolloutView
 
@@ -29,6 +30,7 @@ def universal_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
+MOVES = Standstill(lambda: "")
 Ask = Callable[[], RolloutView]
 
 
@@ -63,7 +65,7 @@ def test_as_lines_phases_pauses_and_looks_are_told_in_order() -> None:
         made.canary(looks=2, paused=made.PAUSE),
         made.rolled_back(),
     )
-    watching.watch_lines(ask, looks, said.append)
+    watching.watch_lines(ask, looks, said.append, MOVES)
     assert said[0] == "smoking: Its smoke tests run."
     assert said[1].startswith("canary: A share of the units")
     assert said[2].startswith("00:00:10  look 1  1 %  e 0.984 of 100  candidate 0/10, stable 10/")
@@ -87,7 +89,7 @@ def test_a_comparison_is_a_line_too() -> None:
 def test_a_rollout_without_looks_ends_the_watch_when_it_is_over() -> None:
     said: list[str] = []
     ask, looks = story(made.blue_green("starting"), made.blue_green())
-    watching.watch_lines(ask, looks, said.append)
+    watching.watch_lines(ask, looks, said.append, MOVES)
     assert said[-1] == "promoted: The candidate serves all users."
 
 
@@ -104,7 +106,7 @@ def test_a_ledger_that_is_down_does_not_keep_a_watch_from_ending() -> None:
 
     said: list[str] = []
     looks = Looks(down, made.canary())  # type: ignore[arg-type]
-    watching.watch_lines(made.rolled_back, looks, said.append)
+    watching.watch_lines(made.rolled_back, looks, said.append, MOVES)
     assert said[0].startswith("rolled-back: ")
 
 
@@ -119,10 +121,22 @@ def terminal(heard: io.StringIO) -> Console:
     )
 
 
+def test_a_standstill_is_said_once_in_lines_and_shown_in_pictures() -> None:
+    seconds = iter(range(0, 1000, 10))
+    still = Standstill(lambda: "controller does not run", lambda: float(next(seconds)))
+    waits = [made.blue_green("starting", sentence="Its process starts.")] * 6
+    said: list[str] = []
+    watching.watch_lines(*story(*waits, made.blue_green()), said.append, still)
+    assert said.count("waiting: Controller does not run.") == 1
+    heard = io.StringIO()
+    watching.watch_live(*story(*waits, made.blue_green()), terminal(heard), still)
+    assert "Controller does not run." in heard.getvalue()
+
+
 def test_live_the_last_picture_stays_behind() -> None:
     heard = io.StringIO()
     ask, looks = story(made.canary(looks=45), made.rolled_back())
-    watching.watch_live(ask, looks, terminal(heard))
+    watching.watch_live(ask, looks, terminal(heard), MOVES)
     _, _, after = heard.getvalue().rpartition("\x1b[?1049l")
     assert "flights/delay: canary of 3f2a9c01b7de" in after
     assert "e-value (- decides: 100)" in after
@@ -139,7 +153,7 @@ def test_live_an_interruption_leaves_the_picture_too() -> None:
         return inner()
 
     with pytest.raises(KeyboardInterrupt):
-        watching.watch_live(ask, looks, terminal(heard))
+        watching.watch_live(ask, looks, terminal(heard), MOVES)
     assert "step 2 of 4" in heard.getvalue().rpartition("\x1b[?1049l")[2]
 
 
@@ -149,5 +163,5 @@ def test_live_a_ledger_that_is_down_is_said() -> None:
 
     heard = io.StringIO()
     looks = Looks(down, made.canary())  # type: ignore[arg-type]
-    watching.watch_live(made.rolled_back, looks, terminal(heard))
+    watching.watch_live(made.rolled_back, looks, terminal(heard), MOVES)
     assert "The plots stand still: the ledger does not answer." in heard.getvalue()
