@@ -23,19 +23,21 @@ SMOKED_SECONDS = 3.0
 
 
 class Following:
-    """Takes views; use as a context manager. Prints to stderr, nothing when ``quiet``."""
+    """Takes views; use as a context manager. Prints to stderr; when ``quiet`` only what keeps the
+    rollout from moving, since its caller would wait without knowing for what."""
 
     def __init__(
         self, standstill: Standstill, *, quiet: bool = False, console: Console | None = None
     ) -> None:
-        self._console = console or Console(stderr=True, highlight=False, quiet=quiet)
+        self._console = console or Console(stderr=True, highlight=False)
+        self._quiet = quiet
         self._standstill = standstill
         self._spinner: Status | None = None
         self._stands: tuple[object, ...] = ()
         self._trouble = ""
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._quiet:
             self._spinner = self._console.status("waiting for the controller ...")
             self._spinner.start()
         return self
@@ -54,7 +56,8 @@ class Following:
         stands = (view.phase, view.weight, view.paused)
         if stands != self._stands:
             self._stands = stands
-            self._say(*_news(view))
+            if not self._quiet:
+                self._say(*_news(view))
         if self._spinner:
             self._spinner.update(Text(_lately(view)))
         trouble = self._standstill(view)

@@ -101,12 +101,13 @@ def test_between_two_looks_nothing_needs_to_move() -> None:
     assert "waiting" not in heard.getvalue()
 
 
-def test_a_quiet_one_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_quiet_one_says_only_what_it_waits_for(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     with Following(Standstill(lambda: "controller does not run", clock), quiet=True) as follow:
         for clock.now in (0.0, 20.0):
             follow(made.blue_green("starting"))
-    assert capsys.readouterr() == ("", "")
+    out, err = capsys.readouterr()
+    assert (out, err.split()) == ("", ["waiting", "Controller", "does", "not", "run."])
 
 
 @pytest.mark.parametrize(
