@@ -44,7 +44,10 @@ class Context:
         from triune.ledger.service import Ledger
 
         return Ledger.open(
-            self.addresses.ledger_url, self.workspace.journal, workspace=self.workspace.name
+            self.addresses.ledger_url,
+            self.workspace.journal,
+            workspace=self.workspace.name,
+            patient=True,
         )
 
     @cached_property

@@ -67,7 +67,9 @@ class ServingArms:
         self._target(arm).unlink(missing_ok=True)
         for path in self._folder.glob(f"{arm.process}-{_DIGEST}.json"):
             path.unlink(missing_ok=True)
-        samples_of(self.workspace, arm).unlink(missing_ok=True)
+        samples = samples_of(self.workspace, arm)
+        for path in samples.parent.glob(f"{samples.name}*"):
+            path.unlink(missing_ok=True)
 
     @property
     def _folder(self) -> Path:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.core.errors import Refused, TriuneError, Unavailable
-from triune.ledger import ancestry, kinds, migrations
+from triune.ledger import ancestry, kinds
 from triune.ledger.backends import connect
 from triune.ledger.backends.database import Database
+from triune.ledger.backends.migrated import MigratedDatabase
 from triune.ledger.backends.sql import SqlStore
 from triune.ledger.drain import Drainer
 from triune.ledger.envelope import Edge, Event
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS = 10.0
 SETTLE_SECONDS = 2.0
+AWAY_SECONDS = 0.2
 LONGEST_WORD = 200
 """Characters in a reference or name: three in UTF-8 must fit one entry of an index."""
 POLL_SECONDS = 0.05
@@ -49,12 +51,23 @@ class Ledger:
         self._store = store
         self._journal = journal
         self._drainer = Drainer(journal, store)
+        self._close_seconds = CLOSE_SECONDS
 
     @classmethod
     def open(
-        cls, url: str, journal: Path, *, workspace: str, journal_limit: int = LIMIT_BYTES
+        cls,
+        url: str,
+        journal: Path,
+        *,
+        workspace: str,
+        journal_limit: int = LIMIT_BYTES,
+        patient: bool = False,
     ) -> Ledger:
         """Open the ledger at ``url``, its tables brought up to date.
+
+        A ``patient`` ledger also opens while its database is away: events are taken as ever and
+        wait in the journal, what is asked raises `Unavailable`, and the tables are brought up to
+        date when the database is first reached.
 
         Events that dead processes left in the folder ``journal`` are taken over first. When they
         are so many that this takes more than two seconds, the rest follows in the background;
@@ -65,8 +78,8 @@ class Ledger:
         Unavailable: ``ledger-unreachable``.
         Conflict: ``ledger-schema-newer``.
         """
-        database = connect(url)
-        migrations.ensure(database)
+        database = MigratedDatabase(connect(url))
+        reached = _reached(database, patient=patient)
         ledger = cls(
             SqlStore(database),
             Journal(journal, limit_bytes=journal_limit),
@@ -74,7 +87,9 @@ class Ledger:
             database=database,
         )
         if ledger._journal.adopt():
-            ledger._settle(SETTLE_SECONDS)
+            ledger._settle(SETTLE_SECONDS if reached else AWAY_SECONDS)
+        if not reached:
+            ledger._close_seconds = AWAY_SECONDS
         return ledger
 
     def _settle(self, timeout: float) -> None:
@@ -224,16 +239,29 @@ class Ledger:
                 after = max(after, top)
             ended.wait(POLL_SECONDS)
 
-    def close(self, timeout: float = CLOSE_SECONDS) -> None:
-        """Drain what can be drained in ``timeout`` seconds and let go of everything.
+    def close(self, timeout: float | None = None) -> None:
+        """Drain what can be drained in ``timeout`` seconds and let go of everything; by default
+        10, hardly any where the database was away when the ledger was opened.
 
         What the store did not take stays in the journal for the next process.
         """
+        patience = self._close_seconds if timeout is None else timeout
         if not self._journal.settled(self._journal.accepted):
-            self._settle(timeout)
-        self._drainer.stop(timeout)
+            self._settle(patience)
+        self._drainer.stop(patience)
         self._journal.close()
         self._store.close()
+
+
+def _reached(database: MigratedDatabase, *, patient: bool) -> bool:
+    try:
+        database.ready()
+    except Unavailable as away:
+        if not patient:
+            raise
+        _log.warning("%s; events wait in the journal", away.message)
+        return False
+    return True
 
 
 def _behind(query: Query, after: int) -> Query:

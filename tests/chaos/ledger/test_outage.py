@@ -71,3 +71,32 @@ def test_a_ledger_that_dies_during_the_outage_leaves_its_events(
     heir.flush()
     assert heir.count() == 2
     heir.close()
+
+
+def test_a_patient_ledger_opens_while_its_database_is_away(
+    tmp_path: Path, server: Postgres
+) -> None:
+    server.stop(signal.SIGKILL)
+    ledger = Ledger.open(server.url, tmp_path, workspace="test", patient=True)
+    ledger.append(made(subject="run:meanwhile"))
+    with pytest.raises(Unavailable) as away:
+        ledger.count()
+    assert away.value.reference == "ledger-unreachable"
+    server.start()
+    ledger.flush(60)
+    assert ledger.count() == 1
+    ledger.close()
+
+
+def test_what_a_patient_ledger_could_not_store_is_left_to_the_next(
+    tmp_path: Path, server: Postgres
+) -> None:
+    server.stop(signal.SIGKILL)
+    ledger = Ledger.open(server.url, tmp_path, workspace="test", patient=True)
+    ledger.append(made(subject="run:left"))
+    ledger.close()
+    server.start()
+    heir = Ledger.open(server.url, tmp_path, workspace="test")
+    heir.flush()
+    assert heir.count() == 1
+    heir.close()
