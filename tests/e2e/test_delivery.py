@@ -26,8 +26,6 @@ model = "points"
 smoke_latency_ms = 1000.0
 health_interval_ms = 100.0
 
-[services.temporal]
-enabled = false
 [services.prometheus]
 enabled = false
 [services.alertmanager]
@@ -127,3 +125,28 @@ def test_from_training_to_a_rollback_by_itself(shell: Shell) -> None:
     assert (event["subject"], event["payload"]["to"]) == (second, first)
     assert event["payload"]["seconds"] < 2.0
     assert shell.ask().headers["x-triune-release"] == first
+
+
+def test_a_canary_by_the_command_line_alone(shell: Shell) -> None:
+    shell.run("data", "add", "points")
+    first, second = release(shell, 1.0), release(shell, 0.5)
+    shell.run("rollout", "start", "points/side", first)
+    plan = shell.run("rollout", "plan", "points/side", "--strategy", "canary")
+    assert plan["strategy"] == "canary"
+    assert any("without traffic no verdict" in words for words in plan["warnings"])
+    shell.run("rollout", "start", "points/side", second, "--strategy", "canary")
+
+    def canary() -> bool:
+        (now,) = shell.run("rollout", "status", "points/side")
+        return now["rollout"]["phase"] == "canary" and now["rollout"]["weight"] == 1.0
+
+    wait_until(canary, timeout=60, what="one per cent of the units reach the candidate")
+    shell.run("rollout", "pause", "points/side", "--reason", "lunch")
+    (paused,) = shell.run("rollout", "status", "points/side")
+    assert paused["rollout"]["paused"]["reason"] == "lunch"
+    shell.run("rollout", "abort", "points/side", "--reason", "enough")
+    assert shell.ask().headers["x-triune-release"] == first
+    explained = shell.run("rollout", "explain", "points/side")
+    assert "was rolled back from points/side: enough" in json.dumps(explained)
+    (latest, *_) = shell.run("rollout", "history", "points/side")
+    assert (latest["release"], latest["outcome"]) == (second, "rolled-back")

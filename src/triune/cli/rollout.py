@@ -138,7 +138,7 @@ def _follow(context: Context, ticket: Ticket, *, as_json: bool) -> None:
 @app.command()
 def status(*, endpoint: str = ONLY, as_json: bool = JSON_OPTION) -> None:
     """Show what each endpoint serves and what is under way."""
-    from triune.cli.rollout_standing import standing
+    from triune.app.standing import standing
 
     found = standing(here(), endpoint)
     if as_json:

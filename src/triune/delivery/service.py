@@ -187,13 +187,14 @@ class Delivery:
             states.setdefault(name, EndpointState(name))
         if endpoint is not None:
             states = {endpoint: self.tools.store.load(endpoint)}
-        return tuple(_status(states[name]) for name in sorted(states))
+        return tuple(endpoint_status(states[name]) for name in sorted(states))
 
     def _moves(self, observe: Observer | None) -> Moves:
         return Moves(self.tools, observe) if observe else Moves(self.tools)
 
 
-def _status(now: EndpointState) -> EndpointStatus:
+def endpoint_status(now: EndpointState) -> EndpointStatus:
+    """What an endpoint in this state serves, and whether its live arm says that it is ready."""
     alive, words = False, "nothing is live"
     if now.live:
         alive, words = ready("127.0.0.1", now.live.port, timeout=_READY_SECONDS)

@@ -16,6 +16,7 @@ from triune.delivery.rollout.conductor import Conductor
 from triune.delivery.rollout.explain import explain
 from triune.delivery.rollout.model import Definition, Record, Ticket, Wish, define
 from triune.delivery.rollout.view import RolloutView, view
+from triune.delivery.state import Role
 from triune.ledger.envelope import Event, person
 from triune.ledger.ports import Query
 
@@ -107,12 +108,13 @@ class Rollouts:
         return explain(seen, self.users(seen))
 
     def users(self, view: RolloutView) -> int:
-        """Distinct units that got an answer of the candidate during the rollout."""
+        """Distinct units that got an answer of the candidate before all users did."""
         query = Query(kind=SERVED, since=round(view.started * 1e6))
         units = {
             stored.event.payload.get("unit")
             for stored in self.conductor.tools.log.select(query)
             if stored.event.payload.get("release") == view.release
+            and stored.event.payload.get("arm") == Role.CANDIDATE.value
         }
         return len(units - {None, ""})
 

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 
 from triune.core.config import slug
 from triune.core.workspace import Workspace
-from triune.delivery.client import ready
 from triune.delivery.releases import settings
-from triune.delivery.service import EndpointStatus
-from triune.delivery.state import SENTENCES, EndpointState
+from triune.delivery.service import EndpointStatus, endpoint_status
+from triune.delivery.state import EndpointState
 from triune.delivery.store import EndpointStore
 
 if TYPE_CHECKING:
     from triune.delivery.rollout.view import RolloutView
-
-_READY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +51,7 @@ def _all(workspace: Workspace, states: dict[str, EndpointState]) -> Iterator[Sta
 
 
 def _standing(workspace: Workspace, now: EndpointState) -> Standing:
-    alive, words = False, "nothing is live"
-    if now.live:
-        alive, words = ready("127.0.0.1", now.live.port, timeout=_READY_SECONDS)
-    status = EndpointStatus(
-        endpoint=now.endpoint,
-        phase=now.phase,
-        sentence=SENTENCES[now.phase],
-        live=now.live,
-        previous=now.previous,
-        rollback_until=now.rollback_until,
-        ready=alive,
-        words=words,
-    )
-    return Standing(status, _rollout(workspace, now))
+    return Standing(endpoint_status(now), _rollout(workspace, now))
 
 
 def _rollout(workspace: Workspace, now: EndpointState) -> RolloutView | None:
