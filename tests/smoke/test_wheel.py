@@ -16,6 +16,7 @@ NEEDED = (
     "triune/app/scaffold/files/src/PACKAGE/train.py.tmpl",
     "triune/app/report/templates/report.html.j2",
     "triune/app/report/templates/style.css",
+    "triune/delivery/gateway/backends/bucket.lua",
     "triune/ledger/migrations/env.py",
 )
 

@@ -2,90 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from tests.support.delivery import LocalProcesses, free_port
-from tests.support.upstream import Upstream as Server
+from tests.support.delivery import free_port
+from tests.support.gateways import (
+    EnvoyRig,
+    MemoryRig,
+    Rig,
+    listening,
+    server,
+    split,
+    upstream,
+)
+from triune.core.assignment import bucket
 from triune.core.errors import Refused, Unavailable
 from triune.core.waiting import wait_until
-from triune.delivery.client import Answer, HttpClient
 from triune.delivery.gateway.backends import envoy_bootstrap
 from triune.delivery.gateway.backends.envoy import EnvoyGateway
-from triune.delivery.gateway.backends.memory import MemoryGateway
-from triune.delivery.gateway.model import Counters, Route, Table, Target, Upstream
-from triune.delivery.gateway.ports import Gateway
+from triune.delivery.gateway.model import Counters, Mirror, Route, Table, Target, Upstream
 
-
-class Rig(Protocol):
-    """A gateway under test, and a way to ask it."""
-
-    gateway: Gateway
-
-    def release_at(self, path: str) -> str | None: ...
-    def stop(self) -> None: ...
-
-
-class MemoryRig:
-    def __init__(self) -> None:
-        self.gateway = MemoryGateway()
-
-    def release_at(self, path: str) -> str | None:
-        found = self.gateway.answers(path)
-        return found.release if found else None
-
-    def stop(self) -> None:
-        self.gateway.reachable = False
-
-
-class EnvoyRig:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.admin, self.port = free_port(), free_port()
-        self.processes = LocalProcesses(folder)
-        self.gateway = EnvoyGateway(folder / "envoy", self.admin, live_seconds=10)
-        self.start()
-
-    def start(self) -> None:
-        self.processes.ensure(
-            envoy_bootstrap.process(self.folder / "envoy", self.admin, self.port, workers=1)
-        )
-
-    def call(self, path: str, **headers: str) -> Answer:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        with HttpClient("127.0.0.1", self.port, timeout=10) as client:
-            return client.request("POST", path, b"{}", names)
-
-    def release_at(self, path: str) -> str | None:
-        answer = self.call(path)
-        return answer.headers["x-triune-release"] if answer.status == 200 else None
-
-    def stop(self) -> None:
-        self.processes.stop_all()
+UNITS = [f"user-{number}" for number in range(200)]
 
 
 @pytest.fixture(scope="module")
 def ports() -> Iterator[dict[str, int]]:
     """Two model servers, named for the release they answer with."""
-    servers = {name: Server(free_port(), f"release:{name}", "own", "m") for name in ("a", "b")}
-    loop = asyncio.new_event_loop()
-
-    async def listen() -> None:
-        for server in servers.values():
-            await asyncio.start_server(server.connection, "127.0.0.1", server.port)
-
-    loop.run_until_complete(listen())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield {name: server.port for name, server in servers.items()}
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
+    servers = {name: server(name) for name in ("a", "b")}
+    with listening(*servers.values()):
+        yield {name: one.port for name, one in servers.items()}
 
 
 @pytest.fixture(params=["memory", pytest.param("envoy", marks=pytest.mark.engine)])
@@ -100,10 +48,6 @@ def envoy(tmp_path: Path) -> Iterator[EnvoyRig]:
     made = EnvoyRig(tmp_path)
     yield made
     made.stop()
-
-
-def upstream(name: str, port: int, arm: str = "stable") -> Upstream:
-    return Upstream(f"up-{name}", "127.0.0.1", port, arm, f"release:{name}")
 
 
 def table(ports: dict[str, int], **routes: str) -> Table:
@@ -158,10 +102,30 @@ def test_a_dead_gateway_is_unavailable(rig: Rig, ports: dict[str, int]) -> None:
     for attempt in (
         lambda: rig.gateway.apply(table(ports, flights="a")),
         lambda: rig.gateway.counters("up-a"),
+        rig.gateway.snapshot,
     ):
         with pytest.raises(Unavailable) as gone:
             attempt()
         assert gone.value.reference == "gateway-unreachable"
+
+
+def test_a_split_sends_the_units_of_the_lower_buckets_to_the_first(
+    rig: Rig, ports: dict[str, int]
+) -> None:
+    rig.gateway.apply(split(ports, a=3_000, b=7_000))
+    for unit in UNITS:
+        expected = "a" if bucket("flights", unit) < 3_000 else "b"
+        assert rig.release_at("/flights/echo", unit) == f"release:{expected}"
+
+
+def test_while_the_first_weight_rises_no_unit_comes_back(rig: Rig, ports: dict[str, int]) -> None:
+    reached: set[str] = set()
+    for weight in (0, 1, 500, 500, 4_000, 10_000):
+        rig.gateway.apply(split(ports, a=weight, b=10_000 - weight))
+        now = {u for u in UNITS if rig.release_at("/flights/echo", u) == "release:a"}
+        assert reached <= now
+        reached = now
+    assert reached == set(UNITS)
 
 
 @pytest.mark.parametrize("weights", [(9_999,), (10_000, 1), (10_001, -1), ()])
@@ -182,6 +146,16 @@ def test_a_table_names_only_upstreams_it_has() -> None:
         Table((upstream("a", 1),), (Route("f", (Target("up-a", 10_000),)),) * 2)
 
 
+def test_a_mirror_is_known_and_a_share_of_the_whole(ports: dict[str, int]) -> None:
+    arms = tuple(upstream(name, port) for name, port in ports.items())
+    whole = (Target("up-a", 10_000),)
+    with pytest.raises(Refused, match="unknown upstream 'up-z'"):
+        Table(arms, (Route("flights", whole, mirror=Mirror("up-z", 100)),))
+    for share in (-1, 10_001):
+        with pytest.raises(Refused, match=f"{share} of 10000 requests"):
+            Table(arms, (Route("flights", whole, mirror=Mirror("up-b", share)),))
+
+
 # What only a real gateway can show
 
 
@@ -196,6 +170,8 @@ def test_the_prefix_is_cut_off_and_spoofed_headers_are_removed(
         x_triune_release="spoofed",
         x_triune_prediction="spoofed",
         x_triune_bucket="1",
+        x_triune_stratum="unit",
+        x_triune_shadow="1",
     )
     seen = answer.json()
     assert seen["path"] == "/echo"
@@ -204,20 +180,6 @@ def test_the_prefix_is_cut_off_and_spoofed_headers_are_removed(
         "x-triune-unit"
     }
     assert answer.headers["x-triune-arm"] == "stable"
-
-
-@pytest.mark.engine
-def test_weights_divide_the_traffic(envoy: EnvoyRig, ports: dict[str, int]) -> None:
-    arms = (upstream("a", ports["a"]), upstream("b", ports["b"], "candidate"))
-    targets = (Target("up-a", 7_000), Target("up-b", 3_000))
-    envoy.gateway.apply(Table(arms, (Route("flights", targets),)))
-    answers = [envoy.call("/flights/echo") for _ in range(300)]
-    share = sum(a.headers["x-triune-arm"] == "candidate" for a in answers) / len(answers)
-    assert 0.15 < share < 0.45
-    assert all(
-        (a.headers["x-triune-arm"] == "candidate") == (a.headers["x-triune-release"] == "release:b")
-        for a in answers
-    )
 
 
 @pytest.mark.engine

@@ -1,10 +1,10 @@
-"""What a gateway must do; every backend passes ``tests/contract/test_gateway.py``."""
+"""What a gateway must do; every backend passes ``tests/contract/delivery``."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from triune.delivery.gateway.model import Counters, Table
+from triune.delivery.gateway.model import Counters, Snapshot, Table
 
 
 class Gateway(Protocol):
@@ -32,11 +32,25 @@ class Gateway(Protocol):
         ...
 
     def in_flight(self, upstream: str) -> int:
-        """Requests that wait for this upstream's answer now; 0 when it is not known."""
+        """Requests that wait for this upstream's answer now, mirrored ones too; 0 when it is
+        not known."""
         ...
 
     def counters(self, upstream: str) -> Counters:
         """What this upstream answered so far; zeros when it is not known.
+
+        Raises
+        ------
+        Unavailable: (``gateway-unreachable``).
+        """
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Every upstream's tallies, in one reading; upstreams never asked are left out.
+
+        All tallies are of the same moment, which may be a fraction of a second ago: a request
+        is wholly in a snapshot or not at all, so its numbers always agree with each other.
+        Within an epoch no number ever falls.
 
         Raises
         ------

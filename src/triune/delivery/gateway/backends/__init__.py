@@ -1,1 +1,1 @@
-"""Gateways that pass ``tests/contract/test_gateway.py``."""
+"""Gateways that pass ``tests/contract/delivery``."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from triune.core.errors import Unavailable
 from triune.core.files import read_json, write_atomic
 from triune.core.waiting import wait_until
+from triune.delivery.gateway.backends import envoy_readings as readings
 from triune.delivery.gateway.backends import envoy_resources as resources
 from triune.delivery.gateway.backends.envoy_bootstrap import CLUSTERS_FILE, ROUTES_FILE, watched
-from triune.delivery.gateway.model import Counters, Table
+from triune.delivery.gateway.model import Counters, Snapshot, Table
 
 _ANSWER_SECONDS = 2.0
 _HINT = "See `triune status` and `triune logs envoy`; `triune up` starts it."
@@ -44,13 +48,24 @@ class EnvoyGateway:
         self._await("fewer upstreams", lambda: self._clusters_version() == version)
 
     def in_flight(self, upstream: str) -> int:
-        return self._stats(upstream, "upstream_rq_active", "upstream_rq_pending_active")
+        names = ("upstream_rq_active", "upstream_rq_pending_active")
+        return self._stats(upstream, *names) + self._stats(resources.mirror(upstream), *names)
 
     def counters(self, upstream: str) -> Counters:
         return Counters(
             total=self._stats(upstream, "upstream_rq_completed"),
             errors=self._stats(upstream, "upstream_rq_5xx"),
         )
+
+    def snapshot(self) -> Snapshot:
+        """See the port. As old as `envoy_bootstrap.READINGS_SECONDS` at most.
+
+        Both questions are asked over one connection: one process answered them.
+        """
+        with self._admin() as ask:
+            epoch = readings.start(json.loads(ask(readings.START_PATH)))
+            tallies = readings.tallies(json.loads(ask(readings.STATS_PATH)))
+        return Snapshot(epoch, tallies)
 
     def reopen_logs(self) -> None:
         """Make Envoy open its access log anew, after the old one was renamed."""
@@ -110,7 +125,7 @@ class EnvoyGateway:
         return list(answer.get("configs", []))
 
     def _stats(self, upstream: str, *names: str) -> int:
-        pattern = rf"^cluster\.{upstream}\.({'|'.join(names)})$"
+        pattern = rf"^cluster\.{re.escape(upstream)}\.({'|'.join(names)})$"
         answer = self._ask_json(f"/stats?format=json&filter={quote(pattern)}")
         return sum(int(stat["value"]) for stat in answer["stats"] if "name" in stat)
 
@@ -118,34 +133,50 @@ class EnvoyGateway:
         return json.loads(self._ask(path))
 
     def _ask(self, path: str, *, method: str = "GET") -> bytes:
+        with self._admin() as ask:
+            return ask(path, method)
+
+    @contextmanager
+    def _admin(self) -> Iterator[_Ask]:
+        """Asks over one connection, which is never made anew in between."""
         connection = http.client.HTTPConnection(
             "127.0.0.1", self._admin_port, timeout=_ANSWER_SECONDS
         )
+
+        def ask(path: str, method: str = "GET") -> bytes:
+            try:
+                connection.request(method, path)
+                connection.auto_open = 0
+                answer = connection.getresponse()
+                body = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._unreachable(f"does not answer: {error!r}", path) from error
+            if answer.status != http.client.OK:
+                raise self._unreachable(f"answered {answer.status}", path)
+            return body
+
         try:
-            connection.request(method, path)
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(
-                "gateway-unreachable",
-                f"Envoy's admin interface does not answer: {error}",
-                context=f"127.0.0.1:{self._admin_port}{path}",
-                hint=_HINT,
-            ) from error
+            yield ask
         finally:
             connection.close()
-        if answer.status != http.client.OK:
-            raise Unavailable(
-                "gateway-unreachable",
-                f"Envoy's admin interface answered {answer.status}",
-                context=f"127.0.0.1:{self._admin_port}{path}",
-                hint=_HINT,
-            )
-        return body
+
+    def _unreachable(self, what: str, path: str) -> Unavailable:
+        return Unavailable(
+            "gateway-unreachable",
+            f"Envoy's admin interface {what}",
+            context=f"127.0.0.1:{self._admin_port}{path}",
+            hint=_HINT,
+        )
+
+
+class _Ask(Protocol):
+    """Sends one request to the admin interface; raises `Unavailable` unless answered 200."""
+
+    def __call__(self, path: str, method: str = "GET") -> bytes: ...
 
 
 def _clusters(table: Table) -> list[dict[str, Any]]:
-    return list(resources.clusters(table.upstreams)["resources"])
+    return list(resources.clusters(table)["resources"])
 
 
 def _address(cluster: dict[str, Any]) -> Any:
