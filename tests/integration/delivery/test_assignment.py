@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,22 @@ def test_a_unit_stays_with_an_arm_that_is_down(envoy: EnvoyRig, echo: int) -> No
         assert envoy.call(PATH, x_triune_unit=unit).status == expected
 
 
+def test_no_request_is_lost_while_weights_and_mirrors_change(envoy: EnvoyRig, echo: int) -> None:
+    """Every answer is 200 and from the arm of one of the tables (`EnvoyRig.arms` checks it)."""
+    units = [f"user-{number}" for number in range(3_000)]
+    envoy.gateway.apply(mirrored(echo, 0, 0))
+    with ThreadPoolExecutor(2) as callers:
+        asked = [callers.submit(envoy.arms, PATH, units) for _ in range(2)]
+        changes = 0
+        while not all(future.done() for future in asked):
+            changes += 1
+            envoy.gateway.apply(mirrored(echo, changes % 2 * 5_000, changes % 3 * 1_000))
+        answers = [arm for future in asked for arm in future.result()]
+    assert changes > 10
+    assert set(answers) == {"new", "old"}
+    assert len(answers) == 2 * len(units)
+
+
 def test_a_caller_cannot_choose(envoy: EnvoyRig) -> None:
     """Not by the bucket, once or twice, not by the request's id; the first of two units counts."""
     first, second = server("new"), server("old")
@@ -235,6 +252,13 @@ def test_a_mirror_never_harms_who_asks(envoy: EnvoyRig, kind: str) -> None:
         assert envoy.gateway.counters("up-live").total == 1_000
         assert envoy.gateway.counters("up-mirror").total == 0
         assert {name for name, _ in envoy.gateway.snapshot().tallies} == {"up-live"}
+
+
+def mirrored(port: int, weight: int, share: int) -> Table:
+    """A candidate of that weight before stable, and a mirror of that share."""
+    arms = tuple(upstream(name, port, name) for name in ("new", "old", "mirror"))
+    targets = (Target("up-new", weight), Target("up-old", TOTAL - weight))
+    return Table(arms, (Route(ENDPOINT, targets, mirror=Mirror("up-mirror", share)),))
 
 
 def batch_process(envoy: EnvoyRig) -> int:
