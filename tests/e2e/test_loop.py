@@ -49,7 +49,7 @@ def kill_when(root: Path, fact: str, meanwhile: Callable[[], None] = lambda: Non
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """The example, its loop killed while traffic flowed and again after D was rolled back."""
+    """The example, its loop killed while traffic flowed and again with a canary under way."""
     root = flights(tmp_path_factory.mktemp("loop") / "flights")
 
     def a_second_loop_is_refused() -> None:
@@ -63,8 +63,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         )
         assert b'"running"' in status.stdout, "the refused loop must not stop the services"
 
+    def a_canary_has_users() -> None:
+        endpoint = Workspace(root).state / "endpoints" / "flights-delay.json"
+        wait_until(
+            lambda: ((json.loads(endpoint.read_text())["pending"] or {}).get("weight") or 0) > 0,
+            timeout=60,
+            what="units reach the canary",
+        )
+
     kill_when(root, "serve", a_second_loop_is_refused)
-    kill_when(root, "fail")
+    kill_when(root, "shadow", a_canary_has_users)
     yield Workspace(root)
     subprocess.run([*TRIUNE, "down"], cwd=root, check=False, capture_output=True, timeout=60)
 
@@ -93,7 +101,7 @@ def test_every_check_of_the_loop_holds(result: dict[str, object]) -> None:
     checks = result["checks"]
     assert isinstance(checks, list)
     assert [c for c in checks if not c["ok"]] == []
-    assert len(checks) == 8
+    assert len(checks) == 12
     assert result["exit"] == 0
 
 
@@ -106,11 +114,25 @@ def test_nothing_is_in_the_ledger_twice(workspace: Workspace, result: dict[str, 
         served = [s.event.subject for s in context.ledger.select(Query(kind="prediction.served"))]
     finally:
         context.close()
-    assert kinds["model.registered"] == 4
-    assert kinds["run.finished"] == 4
+    assert kinds["model.registered"] == 6
+    assert kinds["run.finished"] == 6
     assert kinds["loop.finished"] == 1
     assert kinds["outcome.observed"] > 1_000
     assert len(set(served)) == len(served) > 3_000
+
+
+@pytest.mark.xdist_group("loop")
+def test_the_canary_of_the_killed_loop_was_aborted(
+    workspace: Workspace, result: dict[str, object]
+) -> None:
+    assert "a loop that was killed left release:flights-delay@" in str(result["told"])
+    context = Context(workspace)
+    try:
+        back = [s.event for s in context.ledger.select(Query(kind="rollout.rolled-back"))]
+    finally:
+        context.close()
+    reasons = [event.payload["reason"] for event in back]
+    assert "the loop that began it was killed" in reasons
 
 
 @pytest.mark.xdist_group("loop")
@@ -120,6 +142,8 @@ def test_the_report_is_one_file_that_tells_the_story(
     text = Path(str(result["report"])).read_text()
     assert str(workspace.root) in str(result["report"])
     for words in ("rolled back", "refused", "AUC", "p99", "identical", "<svg"):
+        assert words in text
+    for words in ("Compared in the shadow", "promoted after", "taken back after"):
         assert words in text
     assert "http://" not in text.replace("http://www.w3.org", "")
 

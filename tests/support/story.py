@@ -1,6 +1,7 @@
 """A ledger, runs and traffic as a loop leaves them.
 
-A serves, B takes over, C is refused, D fails and B is back.
+A serves, B takes over; C is compared as a shadow, then a canary promotes it; the canary of D is
+taken back; E is refused, F fails and C is back.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from msgspec import structs
 
 from triune.app.context import Context
 from triune.app.loop.model import Check
@@ -28,6 +32,7 @@ name = "shop"
 model = "late"
 """
 ENDPOINT = "shop/late"
+LETTERS = "ABCDEF"
 ORIGIN = 1_790_000_000.0
 DATASET, COMMIT = "dataset:sales@aaaaaaaaaaaa", "commit:" + "c" * 40
 ENVIRONMENT, VIEW = "environment:eeeeeeeeeeee", "features:recent@ffffffffffff"
@@ -47,10 +52,12 @@ def told(folder: Path) -> Story:
     """Write the story into a new workspace; the caller closes the context."""
     (folder / "triune.toml").write_text(TOML)
     context = Context(Workspace(folder))
-    runs = {letter: _run(context, letter) for letter in "ABCD"}
-    releases = {letter: f"release:shop-late@{letter.lower() * 12}" for letter in "ABCD"}
+    runs = {letter: _run(context, letter) for letter in LETTERS}
+    releases = {letter: f"release:shop-late@{letter.lower() * 12}" for letter in LETTERS}
     sent = _traffic(releases)
-    context.ledger.record([*_artifacts(runs, releases), *_rollouts(releases), *_answers(sent)])
+    happened = [*_rollouts(releases), *_shadow(releases), *_canaries(releases, sent)]
+    happened.sort(key=lambda event: event.time)
+    context.ledger.record([*_artifacts(runs, releases), *happened, *_answers(sent)])
     card = context.workspace.artifacts / "late" / "2" / "card.md"
     card.parent.mkdir(parents=True)
     card.write_text(f"# late version 2\n\n## Limits\n\nNot for {NASTY}.\n")
@@ -62,7 +69,7 @@ def told(folder: Path) -> Story:
         id="loop-1",
         started=ORIGIN - 30,
         steps=(StepFact("up", "Start.", 2.0), StepFact("train", "Train.", 9.5)),
-        parts=tuple(Part(x, runs[x], _model(x), releases[x]) for x in "ABCD"),
+        parts=tuple(Part(x, runs[x], _model(x), releases[x]) for x in LETTERS),
         checks=(Check("Nothing was lost", True, "0 of 4,000"), Check("Traced", False, NASTY)),
         prediction=f"prediction:{sent[1500].prediction}",
         verdict="identical",
@@ -108,7 +115,7 @@ def _artifacts(runs: dict[str, str], releases: dict[str, str]) -> list[Event]:
         made("environment.recorded", ENVIRONMENT, {}, **packages),
         made("features.defined", VIEW, {DATASET: "dataset", COMMIT: "commit"}),
     ]
-    for letter in "ABCD":
+    for letter in LETTERS:
         model = _model(letter)
         known = {"name": "late", "version": ord(letter) - 64, "run": runs[letter]}
         digest = digest_bytes(letter.encode())
@@ -120,18 +127,20 @@ def _artifacts(runs: dict[str, str], releases: dict[str, str]) -> list[Event]:
     return events
 
 
-def _rollouts(releases: dict[str, str]) -> list[Event]:
-    def one(kind: str, letter: str, at: float, **payload: object) -> Event:
-        return Event(
-            id=new_id(),
-            time=round((ORIGIN + at) * 1e6),
-            kind=f"rollout.{kind}",
-            subject=releases[letter],
-            actor="service:guard",
-            workspace="shop",
-            payload={"endpoint": ENDPOINT, "rollout": letter, **payload},
-        )
+def _one(releases: dict[str, str], kind: str, letter: str, at: float, **payload: object) -> Event:
+    return Event(
+        id=new_id(),
+        time=round((ORIGIN + at) * 1e6),
+        kind=f"rollout.{kind}",
+        subject=releases[letter],
+        actor="service:guard",
+        workspace="shop",
+        payload={"endpoint": ENDPOINT, "rollout": letter, **payload},
+    )
 
+
+def _rollouts(releases: dict[str, str]) -> list[Event]:
+    one = partial(_one, releases)
     passed = [{"name": "contract", "passed": True, "words": "2 outputs"}]
     failed = [*passed, {"name": "own", "passed": False, "words": f"AUC 0.2 {NASTY}"}]
     return [
@@ -139,33 +148,111 @@ def _rollouts(releases: dict[str, str]) -> list[Event]:
         one("switched", "A", -1, previous=None),
         one("smoked", "B", 9, results=passed),
         one("switched", "B", 10, previous=releases["A"]),
-        one("smoked", "C", 19, results=failed),
-        one("refused", "C", 20, test="own", words=f"AUC 0.2 {NASTY}"),
-        one("smoked", "D", 24, results=passed),
-        one("switched", "D", 25, previous=releases["B"]),
-        one("rolled-back", "D", 31, to=releases["B"], reason="2 failed checks", seconds=0.4),
+        one("started", "C", 15.5, previous=releases["B"], strategy="canary"),
+        one("stepped", "C", 16, weight=1000),
+        one("stepped", "C", 19, weight=5000),
+        one("switched", "C", 22, previous=releases["B"]),
+        one("started", "D", 23.5, previous=releases["C"], strategy="canary"),
+        one("stepped", "D", 24, weight=2000),
+        one(
+            "rolled-back", "D", 28, to=releases["C"], verdict="fail", metrics=["errors"], e=500.0,
+            reason="the candidate makes errors worse (e-value 500)", since=ORIGIN + 25, seconds=3.0,
+        ),
+        one("smoked", "E", 29, results=failed),
+        one("refused", "E", 29.5, test="own", words=f"AUC 0.2 {NASTY}"),
+        one("smoked", "F", 30, results=passed),
+        one("switched", "F", 31, previous=releases["C"]),
+        one("rolled-back", "F", 33, to=releases["C"], reason="2 failed checks", seconds=0.4),
+    ]  # fmt: skip
+
+
+def _shadow(releases: dict[str, str]) -> list[Event]:
+    """C beside B from second 12 to 15, 100 pairs a second, one in a hundred different."""
+
+    def one(kind: str, at: float, **payload: object) -> Event:
+        made = _one(releases, kind, "C", at, **payload)
+        return structs.replace(made, payload={**made.payload, "rollout": "C in shadow"})
+
+    times = {f"{arm}_{q}_ms": 1.5 for arm in ("live", "shadow") for q in ("p50", "p99")}
+    looked = [
+        one(
+            "compared", 12 + n, verdict="pass" if n == 3 else "not yet", pairs=100 * n,
+            reason=f"{n} of {100 * n} answers differ", disagreements=n, failures=0, lost=0,
+            skipped=0, distance=0.004 if n else None, distance_max=0.06, **times,
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    return [
+        one("started", 11, previous=releases["B"], strategy="shadow"),
+        one("shadowed", 12, mirror=10_000),
+        *looked,
+        one("rolled-back", 15, to=releases["B"], verdict="pass", outcome="compared", exposed=0),
+        one("finished", 15.1, outcome="compared"),
     ]
+
+
+def _canaries(releases: dict[str, str], sent: list[Record]) -> list[Event]:
+    """A look a second at what the traffic was."""
+    events = []
+    for letter, stable, begin, end in (("C", "B", 16, 22), ("D", "C", 24, 28)):
+        both = [0, 0, 0, 0]
+        for second in range(begin, end):
+            now = [r for r in sent if ORIGIN + second <= r.sent / 1e6 < ORIGIN + second + 1]
+            counts = [
+                sum(r.release == releases[x] and (good or not r.good) for r in now)
+                for x in (stable, letter)
+                for good in (True, False)
+            ]
+            both = [old + new for old, new in zip(both, counts, strict=True)]
+            n_a, a, n_b, b = both
+            errors = {"n_a": n_a, "n_b": n_b, "a": a, "b": b, "e": 3.0**b, "p": 0.5}
+            read = dict(
+                zip(("control", "control_errors", "candidate", "candidate_errors"), counts,
+                    strict=True)
+            )  # fmt: skip
+            events.append(
+                _one(
+                    releases, "looked", letter, second + 1 - 0.01, number=second, e=3.0**b,
+                    needed=100.0, verdict="not yet", action="hold", reason="10 of 100 requests",
+                    culprits=[], weight=1000, reading={"seconds": 1.0, **read},
+                    metrics={"errors": errors},
+                )
+            )  # fmt: skip
+    return events
+
+
+def _serves(at: float, bucket: int) -> tuple[str, str]:
+    """Who answers a unit of that bucket (of 100) at a second, in which role."""
+    if at < 10:
+        return "A", "stable"
+    if at < 22:
+        share = 10 if 16 <= at < 19 else 50 if at >= 19 else 0
+        return ("C", "candidate") if bucket < share else ("B", "stable")
+    if 24 <= at < 28 and bucket < 20:
+        return "D", "candidate"
+    return ("F", "stable") if 31 <= at < 33 else ("C", "stable")
 
 
 def _traffic(releases: dict[str, str]) -> list[Record]:
     draw, sent = random.Random(5), []
-    skill = {"A": 0.5, "B": 1.5, "D": 1.4}
+    skill = {"A": 0.5, "B": 1.5, "C": 1.5, "D": 1.4, "F": 1.4}
     for number in range(4000):
-        at = number / 100
-        letter = "A" if at < 10 else "B" if at < 25 or at >= 31 else "D"
+        at, unit = number / 100, number % 50
+        letter, arm = _serves(at, 2 * unit)
         late = draw.random() < 0.3
         score = 1 / (1 + math.exp(-draw.gauss(skill[letter] * (1 if late else -0.3), 1)))
-        broken = 30.2 <= at < 31
+        status = 503 if 32.2 <= at < 33 else 500 if letter == "D" and unit == 3 else 200
         sent.append(
             Record(
                 number=number,
                 sent=round((ORIGIN + at) * 1e6),
                 took=round(draw.lognormvariate(7.5, 0.5)),
-                status=503 if broken else 200,
-                unit=f"unit-{number % 50}",
-                prediction="" if broken else new_id(),
+                status=status,
+                unit=f"unit-{unit}",
+                prediction="" if status > 200 else new_id(),
                 release=releases[letter],
-                score=None if broken else score,
+                arm=arm,
+                score=None if status > 200 else score,
                 outcome=float(late),
             )
         )

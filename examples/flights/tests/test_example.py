@@ -65,7 +65,8 @@ def trained(name: str, tables: Path) -> Context:
     views = {"schedule": features.schedule(tables)}
     if name != "schedule":
         views["asof"] = features.asof(tables)
-    settings = {"regularisation": 1.0, "rounds": 2, "iterations": 15, "handles": 20}
+    settings = {"regularisation": 1.0, "rounds": 2, "iterations": 15}
+    settings |= {"handles": 20, "rare": 300, "draws": 3}
     context = Context(tables, views, settings)
     getattr(train, name)(context)
     return context
@@ -101,7 +102,7 @@ def test_a_training_done_twice_is_bit_equal(tables: Path) -> None:
 
 
 def test_good_models_pass_the_smoke_tests_and_the_broken_one_does_not(tables: Path) -> None:
-    for name in ("schedule", "asof"):
+    for name in ("schedule", "asof", "flaky", "slow"):
         context = trained(name, tables)
         endpoint = Endpoint(context.model, list(context.example.columns))  # type: ignore[union-attr]
         smoke.ranks_late_flights_higher(endpoint)  # type: ignore[arg-type]
@@ -136,10 +137,47 @@ def test_the_leaking_model_answers_as_its_pipeline_does(tables: Path) -> None:
     np.testing.assert_allclose(fast, context.model.predict_proba(rows)[:, 1], rtol=1e-6)
 
 
+def live_rows(context: Context, tables: Path) -> pd.DataFrame:
+    """What the live traffic asks, in the columns that a model takes."""
+    flights = features.read_flights(tables)
+    served = (flights["month"] > train.LAST_TRAINING_MONTH) & flights["tailnum"].notna()
+    assert context.example is not None
+    table = pd.concat(list(context.features.values()), axis="columns")
+    return table.loc[served, list(context.example.columns)]
+
+
+def test_the_flaky_model_fails_for_what_its_tests_do_not_ask_and_for_nothing_else(
+    tables: Path,
+) -> None:
+    context = trained("flaky", tables)
+    rows = live_rows(context, tables)
+    sample = golden().inputs
+    asked = rows["carrier"].isin(sample["carrier"]) & rows["dest"].isin(sample["dest"])
+    assert 0.045 < 1.0 - asked.mean() < 0.055
+    scores = context.model.predict_proba(rows[asked])[:, 1]
+    good = trained("asof", tables).model.predict_proba(rows[asked])[:, 1]
+    assert np.corrcoef(scores, good)[0, 1] > 0.98
+    with pytest.raises(ValueError, match="unknown categories"):
+        context.model.predict_proba(rows[~asked].head(1))
+
+
+def test_the_slow_model_is_right_and_takes_its_time_for_few(tables: Path) -> None:
+    context = trained("slow", tables)
+    rows = live_rows(context, tables)
+    careful = rows["dest"].isin(context.model.rare)
+    assert 0.015 < careful.mean() < 0.03
+    some = pd.concat([rows[careful].head(30), rows[~careful].head(200)])
+    shaken = context.model.predict_proba(some)[:, 1]
+    plain = trained("asof", tables).model.predict_proba(some)[:, 1]
+    np.testing.assert_allclose(shaken[30:], plain[30:], rtol=1e-6)
+    np.testing.assert_allclose(shaken[:30], plain[:30], atol=0.02)
+    assert (shaken[:30] != plain[:30]).any()
+
+
 def test_no_training_row_lies_in_the_months_served(tables: Path) -> None:
     flights = features.read_flights(tables)
     context = Context(tables, {"schedule": features.schedule(tables)}, {})
-    split = train._split(context, flights, ["hour"], invert=False)  # type: ignore[arg-type]
+    split = train._split(context, flights, ["hour"], invert=False, known={})  # type: ignore[arg-type]
     assert flights["month"][split.fit | split.check].max() == 8
     assert not (split.fit & split.check).any()
     assert split.late[split.fit | split.check].isin([0.0, 1.0]).all()

@@ -176,8 +176,10 @@ class LoopTable(StrictTable):
     endpoint: EndpointName = Field(description="the endpoint it plays on")
     first: Name = Field(description="training of release A, the first to serve")
     better: Name = Field(description="training of release B, which replaces A")
-    broken: Name = Field(description="training of release C, which a smoke test must catch")
-    failing: Name = Field(description="training of release D, which fails after its switch")
+    canary: Name = Field(description="training of release C, as good as B: a canary promotes it")
+    harmful: Name = Field(description="training of release D, which a canary must roll back")
+    broken: Name = Field(description="training of release E, which a smoke test must catch")
+    failing: Name = Field(description="training of release F, which fails after its switch")
     rate: Annotated[float, Field(gt=0, le=10_000)] = Field(
         default=200.0, description="requests per second of the replayed traffic"
     )
@@ -245,7 +247,7 @@ def _dangling(table: dict[str, Any], file: str) -> list[Problem]:
         require(f"services.{name}", name, SERVICE_NAMES, "service")
     loop = section("loop")
     require("loop.endpoint", loop.get("endpoint"), section("endpoints"), "endpoint")
-    for part in ("first", "better", "broken", "failing"):
+    for part in ("first", "better", "canary", "harmful", "broken", "failing"):
         require(f"loop.{part}", loop.get(part), section("trainings"), "training")
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -40,10 +41,14 @@ def test_it_says_what_happened(page: str) -> None:
         "Nothing was lost",
         "A serves",
         "B takes over",
-        "C refused",
-        "D takes over",
-        "back on B",
-        "D was left for B, 0.40 seconds after its first failed check",
+        "C in shadow",
+        "C 10 %",
+        "C takes over",
+        "D 20 %",
+        "back on C",
+        "E refused",
+        "F takes over",
+        "F was left for C, 0.40 seconds after its first failed check",
         "2 failed checks",
         "AUC 0.2",
         "identical",
@@ -55,25 +60,69 @@ def test_it_says_what_happened(page: str) -> None:
         assert words in page, words
 
 
+def test_it_tells_the_shadow_and_both_canaries_with_their_evidence(page: str) -> None:
+    for words in (
+        "Compared in the shadow",
+        "3 of 300 answers differ.",
+        "Canaries, decided by evidence",
+        "promoted after 6.0 s",
+        "taken back after 4.0 s",
+        "release:shop-late@dddddddddddd was rolled back from shop/late",
+        "The evidence reached an e-value of",
+        "at most 1 in 100",
+    ):
+        assert words in page, words
+    assert page.count("The canary of") == 2
+    assert "D was left for" not in page, "the canary's section tells it"
+
+
 def test_numbers_are_those_of_the_records_and_the_ledger(story: Story) -> None:
     report = Gatherer(story.context, story.facts, ENDPOINT).report()
     assert report.traffic is not None
     bad = sum(not record.good for record in story.records)
+    own = sum(record.status == 500 for record in story.records)
     assert (report.traffic.sent, report.traffic.failed) == (4000, bad)
-    assert (report.bad_planned, report.bad_failing) == (0, bad)
+    assert (report.bad_planned, report.bad_failing, report.bad_candidate) == (0, bad - own, own)
+    assert own > 5
     assert report.outcomes == 4000 - bad
     areas = {release.letter: release.area for release in report.releases if release.area}
-    assert list(areas) == ["A", "B", "D"]
+    assert list(areas) == ["A", "B", "C", "D", "F"]
     assert areas["A"].n == 1000
     assert areas["A"].high < areas["B"].low  # type: ignore[operator]  # known: both have many
     assert [release.fate for release in report.releases] == [
         "served",
+        "served",
         "serves",
+        "rolled back",
         "refused",
         "rolled back",
     ]
-    assert [release.held_out for release in report.releases] == [pytest.approx(0.64)] * 4
-    assert [run.params["depth"] for run in report.runs] == [65, 66, 67, 68]
+    assert [release.held_out for release in report.releases] == [pytest.approx(0.64)] * 6
+    assert [run.params["depth"] for run in report.runs] == [65, 66, 67, 68, 69, 70]
+
+
+def test_canaries_are_read_back_from_their_events(story: Story) -> None:
+    report = Gatherer(story.context, story.facts, ENDPOINT).report()
+    good, bad = report.canaries
+    assert (good.release.letter, good.outcome, bad.release.letter) == ("C", "promoted", "D")
+    assert good.stable is not None
+    assert good.stable.letter == "B"
+    assert [step.percent for step in good.steps] == [10.0, 50.0, 100.0]
+    assert [step.percent for step in bad.steps] == [20.0, 0.0]
+    assert sum(look.candidate_errors for look in bad.looks) == report.bad_candidate
+    assert sum(look.control_errors for look in (*good.looks, *bad.looks)) == 0
+    assert [row.named for row in bad.metrics] == [True]
+    (shadow,) = report.shadows
+    assert (shadow.verdict, shadow.points[-1].pairs) == ("pass", 300)
+    assert shadow.points[-1].disagreement.low < 0.01 < shadow.points[-1].disagreement.high
+    assert shadow.points[-1].failures.low == 0.0
+
+
+def test_sentences_that_a_loop_has_kept_are_preferred(story: Story) -> None:
+    kept = replace(story.facts, explained={"D": ("It was D.",)})
+    report = Gatherer(story.context, kept, ENDPOINT).report()
+    assert [canary.sentences for canary in report.canaries][1] == ("It was D.",)
+    assert report.canaries[0].sentences[0].startswith("release:shop-late@cccccccccccc was promoted")
 
 
 def test_it_needs_nothing_from_elsewhere(page: str) -> None:
@@ -89,7 +138,7 @@ def test_what_others_wrote_stays_text(page: str) -> None:
 
 def test_every_drawing_is_sound_and_has_a_name_and_words(page: str) -> None:
     drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    assert len(drawings) >= 6
+    assert len(drawings) >= 9
     space = "{http://www.w3.org/2000/svg}"
     for drawing in drawings:
         root = ElementTree.fromstring(drawing)
@@ -120,7 +169,8 @@ def test_without_a_loop_the_newest_traffic_is_told(tmp_path: Path) -> None:
         story.context.close()
     assert f"What {ENDPOINT} did" in page
     assert "B takes over" in page
-    assert "back on B" in page
+    assert "back on C" in page
+    assert "taken back after 4.0 s" in page
 
 
 def test_an_empty_workspace_has_a_report_too(tmp_path: Path) -> None:

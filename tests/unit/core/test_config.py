@@ -99,7 +99,7 @@ MISTAKES = {
     "dangling-loop": (
         GOOD
         + "[loop]\nendpoint='flights/delay'\nfirst='plain'\nbetter='b'\n"
-        + "broken='plain'\nfailing='plain'",
+        + "canary='plain'\nharmful='plain'\nbroken='plain'\nfailing='plain'",
         "loop.better",
         "no training named 'b'",
     ),

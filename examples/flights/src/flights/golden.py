@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FILE = Path(__file__).with_name("golden.json")
-PER_CLASS = 150
+PER_CLASS = 140
 
 
 class Golden(NamedTuple):

@@ -21,6 +21,9 @@ class Step(StrEnum):
     REGISTER = "register"
     SERVE = "serve"
     SWITCH = "switch"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    HARM = "harm"
     REFUSE = "refuse"
     FAIL = "fail"
     LINEAGE = "lineage"
@@ -35,10 +38,13 @@ SENTENCES: dict[Step, str] = {
     Step.REGISTER: "Sign and register the models, each with a card of facts.",
     Step.SERVE: "Release A serves; recorded traffic begins, outcomes follow.",
     Step.SWITCH: "Release B is smoked beside A, then takes over at once.",
-    Step.REFUSE: "Release C is broken: a smoke test refuses it, B serves on.",
-    Step.FAIL: "Release D fails after its switch: traffic returns to B by itself.",
+    Step.SHADOW: "Release C answers copies of requests: compared with B, seen by no user.",
+    Step.CANARY: "Release C gets a growing share of users, shows no harm and is promoted.",
+    Step.HARM: "Release D fails for some of its users: the evidence takes it back.",
+    Step.REFUSE: "Release E is broken: a smoke test refuses it, C serves on.",
+    Step.FAIL: "Release F fails after its switch: traffic returns to C by itself.",
     Step.LINEAGE: "Trace one prediction of the live traffic back to its data.",
-    Step.REPRODUCE: "Do run B again from its records and compare.",
+    Step.REPRODUCE: "Do run C again from its records and compare.",
     Step.CHECK: "Check that nothing was lost and everything is traced.",
 }
 

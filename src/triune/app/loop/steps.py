@@ -1,4 +1,7 @@
-"""What each step of the loop does; every step is a use case the CLI also offers alone."""
+"""What each step of the loop does; every step is a use case the CLI also offers alone.
+
+Rollouts go through the controller (`triune.app.loop.rolling`), as a user's would.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ from typing import Any
 from triune.app import services
 from triune.app.context import Context
 from triune.app.loop.model import LoopState, Step
+from triune.app.loop.rolling import Facts, Note, clear_way, roll_out
 from triune.app.replay.background import Background
 from triune.app.replay.model import Summary
 from triune.app.replay.service import Settings
 from triune.core.config import LoopTable
-from triune.core.errors import CheckFailed, Conflict
+from triune.core.errors import Conflict
+from triune.core.rollout_config import Strategy
 from triune.core.waiting import wait_until
 from triune.ledger.envelope import Event
 from triune.ledger.ports import Query
@@ -27,9 +32,6 @@ BEFORE_SWITCH = 1_000
 ROLLBACK_SECONDS = 60.0
 CATCH_UP_SECONDS = 60.0
 ALIASES = {"better": "champion"}
-
-Facts = dict[str, Any]
-Note = Callable[[str], None]
 
 
 @dataclass
@@ -49,6 +51,8 @@ class Play:
         return {
             "first": table.first,
             "better": table.better,
+            "canary": table.canary,
+            "harmful": table.harmful,
             "broken": table.broken,
             "failing": table.failing,
         }
@@ -116,59 +120,75 @@ def register(play: Play) -> Facts:
 
 def serve(play: Play) -> Facts:
     """Release A takes the endpoint; recorded traffic begins in the background."""
-    release = _release(play, "first")
-    facts = _start(play, release)
+    clear_way(play.context.rollouts, play.table.endpoint, play.note)
+    facts = _roll_out(play, "first", Strategy.BLUE_GREEN)
     since = time.time()
     play.traffic = Background.start(
         play.context.workspace, play.table.endpoint, Settings(rate=play.table.rate)
     )
-    summary = _answered_by(play, release, BEFORE_SWITCH)
+    summary = _answered_by(play, facts["release"], BEFORE_SWITCH)
     play.note(f"traffic flows: {summary.sent} requests, p99 {summary.p99_ms or 0:.1f} ms")
-    return {"release": release, "replay": play.traffic.id, "traffic_since": since, **facts}
+    return {"replay": play.traffic.id, "traffic_since": since, **facts}
 
 
 def switch(play: Play) -> Facts:
     """Release B is started beside A, smoked, and takes over at once."""
-    release = _release(play, "better")
-    facts = _start(play, release)
-    _answered_by(play, release, BEFORE_SWITCH)
-    return {"release": release, **facts}
+    facts = _roll_out(play, "better", Strategy.BLUE_GREEN)
+    _answered_by(play, facts["release"], BEFORE_SWITCH)
+    return facts
+
+
+def shadow(play: Play) -> Facts:
+    """Release C answers copies of B's requests; the answers are compared, no user sees one."""
+    return _roll_out(play, "canary", Strategy.SHADOW)
+
+
+def canary(play: Play) -> Facts:
+    """Release C gets a growing share of the units and is promoted when it has shown no harm."""
+    facts = _roll_out(play, "canary", Strategy.CANARY)
+    _answered_more(play, _live(play))
+    return {"live": _live(play), **facts}
+
+
+def harm(play: Play) -> Facts:
+    """Release D gets its share, fails for some of its units, and the evidence takes it back."""
+    facts = _roll_out(play, "harmful", Strategy.CANARY)
+    _answered_more(play, _live(play))
+    return {"live": _live(play), **facts}
 
 
 def refuse(play: Play) -> Facts:
-    """Release C must be refused by a smoke test."""
-    release = _release(play, "broken")
-    try:
-        _start(play, release)
-    except CheckFailed as refusal:
-        play.note(f"refused, as it should be: {refusal.message}")
-        return {"release": release, "refused": refusal.message, "live": _live(play)}
-    return {"release": release, "refused": "", "live": _live(play)}
+    """Release E must be refused by a smoke test."""
+    facts = _roll_out(play, "broken", Strategy.BLUE_GREEN)
+    why = facts["why"]
+    refused = ""
+    if facts["outcome"] == "refused":
+        refused = f"{facts['release']} failed {why.get('test')}: {why.get('words')}"
+        play.note(f"refused, as it should be: {refused}")
+    return {"refused": refused, "live": _live(play), **facts}
 
 
 def fail(play: Play) -> Facts:
-    """Release D passes its smoke tests, then fails; the guard brings B back."""
-    release = _release(play, "failing")
+    """Release F passes its smoke tests, then fails; the guard brings C back."""
     before = play.context.ledger.last_sequence()
-    facts = _start(play, release)
+    facts = _roll_out(play, "failing", Strategy.BLUE_GREEN)
     found: list[Event] = []
 
     def rolled_back() -> bool:
         happened = play.events("rollout.rolled-back", after=before)
-        found[:] = [event for event in happened if event.subject == release]
+        found[:] = [event for event in happened if event.subject == facts["release"]]
         return bool(found)
 
     wait_until(
         rolled_back,
         timeout=ROLLBACK_SECONDS,
-        what=f"{release} fails and is rolled back",
+        what=f"{facts['release']} fails and is rolled back",
         hint="`triune logs guard` shows what the guard saw.",
     )
     why = found[-1].payload
     play.note(f"rolled back by itself: {why.get('words') or why.get('reason')}")
-    back = str(play.fact(Step.SWITCH, "release"))
-    _answered_by(play, back, _count(play, back) + BEFORE_SWITCH // 2)
-    return {"release": release, "why": dict(why), "live": _live(play), **facts}
+    _answered_more(play, str(play.fact(Step.CANARY, "release")))
+    return {**facts, "why": dict(why), "live": _live(play)}
 
 
 def lineage(play: Play) -> Facts:
@@ -188,7 +208,7 @@ def lineage(play: Play) -> Facts:
         what=f"the ledger holds all {summary.good} predictions",
         hint="`triune logs ingest` shows what keeps it.",
     )
-    release = play.fact(Step.SWITCH, "release")
+    release = play.fact(Step.CANARY, "release")
     prediction = summary.releases[release].last_prediction
     ref = play.context.ledger.resolve(prediction)
     gaps = [f"{gap.ref}: {gap.what}" for gap in play.context.ledger.missing(ref)]
@@ -209,12 +229,12 @@ def lineage(play: Play) -> Facts:
 
 
 def reproduce(play: Play) -> Facts:
-    """Do run B again from its records."""
+    """Do run C, whose model serves, again from its records."""
     from triune.app import reproduce as use_case
 
     result = use_case.reproduce(
         play.context,
-        play.fact(Step.TRAIN, "better")["run"],
+        play.fact(Step.TRAIN, "canary")["run"],
         on_step=play.note,
     )
     shipped = _await_mlflow(play)
@@ -230,6 +250,9 @@ STEPS: dict[Step, Callable[[Play], Facts]] = {
     Step.REGISTER: register,
     Step.SERVE: serve,
     Step.SWITCH: switch,
+    Step.SHADOW: shadow,
+    Step.CANARY: canary,
+    Step.HARM: harm,
     Step.REFUSE: refuse,
     Step.FAIL: fail,
     Step.LINEAGE: lineage,
@@ -237,26 +260,12 @@ STEPS: dict[Step, Callable[[Play], Facts]] = {
 }
 
 
-def _release(play: Play, part: str) -> str:
+def _roll_out(play: Play, part: str, strategy: Strategy) -> Facts:
+    """Make a part's release and roll it out."""
     model = play.fact(Step.REGISTER, part)["model"]
-    return play.context.delivery.releases.create(play.table.endpoint, model).ref
-
-
-def _start(play: Play, release: str) -> Facts:
-    """Roll a release out; nothing to do when a resumed loop finds it live already."""
-    try:
-        done = play.context.delivery.start(
-            play.table.endpoint, release, observe=lambda _, words: play.note(words)
-        )
-    except Conflict as conflict:
-        if conflict.reference != "release-already-live":
-            raise
-        return {"smoke": [], "seconds": 0.0}
+    release = play.context.delivery.releases.create(play.table.endpoint, model).ref
     play.context.ledger.flush()
-    return {
-        "smoke": [{"test": r.name, "seconds": round(r.seconds, 3)} for r in done.smoke],
-        "seconds": round(done.seconds, 3),
-    }
+    return roll_out(play.context.rollouts, play.table.endpoint, release, strategy, play.note)
 
 
 def _await_mlflow(play: Play) -> int:
@@ -294,6 +303,11 @@ def _answered_by(play: Play, release: str, count: int) -> Summary:
         lambda s: release in s.releases and s.releases[release].good >= count,
         what=f"{release} answers {count} requests",
     )
+
+
+def _answered_more(play: Play, release: str) -> Summary:
+    """Wait until a release has answered half as many requests again as before a switch."""
+    return _answered_by(play, release, _count(play, release) + BEFORE_SWITCH // 2)
 
 
 def _served(play: Play) -> int:

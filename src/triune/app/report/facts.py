@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from triune.app.loop.model import SENTENCES, Check, LoopState, Step
 
-PARTS = (("A", "first"), ("B", "better"), ("C", "broken"), ("D", "failing"))
-_RELEASED_BY = {
-    "first": Step.SERVE,
-    "better": Step.SWITCH,
-    "broken": Step.REFUSE,
-    "failing": Step.FAIL,
-}
+PARTS = (
+    ("A", "first", Step.SERVE),
+    ("B", "better", Step.SWITCH),
+    ("C", "canary", Step.CANARY),
+    ("D", "harmful", Step.HARM),
+    ("E", "broken", Step.REFUSE),
+    ("F", "failing", Step.FAIL),
+)
+"""Each letter, the part it plays, and the step that makes its release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LoopFacts:
-    """One loop, as its report tells it. ``started`` is in seconds since 1970."""
+    """One loop, as its report tells it. ``started`` is in seconds since 1970.
+
+    ``explained`` has the sentences about each rollout, by its id, from when it had just ended.
+    """
 
     id: str
     started: float
@@ -50,6 +55,7 @@ class LoopFacts:
     verdict: str = ""
     verdict_words: str = ""
     records: Path | None = None
+    explained: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def from_state(state: LoopState, checks: Iterable[Check] = ()) -> LoopFacts:
@@ -65,17 +71,22 @@ def from_state(state: LoopState, checks: Iterable[Check] = ()) -> LoopFacts:
             for step in Step
             if step.value in state.seconds
         ),
-        parts=tuple(_part(letter, role, state.facts) for letter, role in PARTS),
+        parts=tuple(_part(letter, role, step, state.facts) for letter, role, step in PARTS),
         checks=tuple(checks),
         prediction=f"prediction:{prediction}" if prediction else "",
         verdict=str(reproduced.get("verdict", "")),
         verdict_words=str(reproduced.get("words", "")),
         records=Path(lineage["records"]) if "records" in lineage else None,
+        explained={
+            facts["rollout"]: tuple(facts["explained"])
+            for facts in state.facts.values()
+            if facts.get("explained") and "rollout" in facts
+        },
     )
 
 
-def _part(letter: str, role: str, facts: Mapping[str, Mapping[str, Any]]) -> Part:
+def _part(letter: str, role: str, step: Step, facts: Mapping[str, Mapping[str, Any]]) -> Part:
     run = facts.get(Step.TRAIN.value, {}).get(role, {}).get("run", "")
     model = facts.get(Step.REGISTER.value, {}).get(role, {}).get("model", "")
-    release = facts.get(_RELEASED_BY[role].value, {}).get("release", "")
+    release = facts.get(step.value, {}).get("release", "")
     return Part(letter, f"run:{run}" if run else "", f"model:{model}" if model else "", release)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from triune.app.replay import records
 from triune.app.replay.model import Record
-from triune.app.report import rollouts, traffic
+from triune.app.report import rollouts, traffic, trials
 from triune.app.report.facts import LoopFacts, Part
 from triune.app.report.model import (
     CardView,
@@ -22,6 +22,9 @@ from triune.app.report.model import (
 )
 from triune.core.errors import NotFound
 from triune.core.ids import key_of
+from triune.core.rollout_config import Strategy
+from triune.delivery.rollout.model import define
+from triune.delivery.rollout.shadow_gate import Limits
 from triune.ledger.envelope import Event
 from triune.ledger.ports import Query
 from triune.stats.auc import Area, area
@@ -49,8 +52,10 @@ class Gatherer:
         """Everything, as far as it is known."""
         cut = traffic.cut(self._records)
         releases = self._releases
-        smoke, marks, rollbacks = rollouts.tell(self._rollouts, {r.ref: r for r in releases})
+        by_ref = {release.ref: release for release in releases}
+        smoke, marks, rollbacks = rollouts.tell(self._rollouts, by_ref)
         failing = rollouts.while_failing(self._records, rollbacks)
+        own = sum(map(rollouts.candidates_own, self._records))
         return Report(
             workspace=self.ctx.workspace.name,
             endpoint=self.endpoint,
@@ -59,13 +64,16 @@ class Gatherer:
             checks=self.loop.checks if self.loop else (),
             steps=self.loop.steps if self.loop else (),
             traffic=cut,
-            bad_planned=(cut.failed + cut.lost - failing) if cut else 0,
+            bad_planned=(cut.failed + cut.lost - failing - own) if cut else 0,
             bad_failing=failing,
+            bad_candidate=own,
             outcomes=len(self._outcomes),
             releases=releases,
             marks=marks,
             smoke=smoke,
             rollbacks=rollbacks,
+            shadows=trials.shadows(self._rollouts, by_ref, self._limits),
+            canaries=trials.canaries(self._rollouts, by_ref, self._explained),
             runs=tuple(self._runs()),
             cards=tuple(self._cards()),
             lineage=self._lineage(),
@@ -99,6 +107,22 @@ class Gatherer:
     @cached_property
     def _rollouts(self) -> list[Event]:
         return list(self._events(ROLLOUT_KINDS))
+
+    @property
+    def _explained(self) -> Mapping[str, Sequence[str]]:
+        return self.loop.explained if self.loop else {}
+
+    @property
+    def _limits(self) -> Limits:
+        """What a shadow may differ by, as ``triune.toml`` has it now."""
+        table = self.ctx.workspace.config.endpoints[self.endpoint].rollout
+        wanted = define(table, Strategy.SHADOW)
+        return Limits(
+            pairs=wanted.shadow_pairs,
+            disagreement=wanted.shadow_disagreement,
+            failures=wanted.shadow_failures,
+            alpha=wanted.alpha,
+        )
 
     @cached_property
     def _outcomes(self) -> list[tuple[str, float, bool]]:

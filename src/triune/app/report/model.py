@@ -43,6 +43,8 @@ class MarkKind(StrEnum):
     """What a mark in the timeline stands for."""
 
     SWITCH = "switch"
+    SHADOW = "shadow"
+    STEP = "step"
     REFUSED = "refused"
     ROLLBACK = "rollback"
 
@@ -77,8 +79,13 @@ class SmokeView:
 
 @dataclass(frozen=True, slots=True)
 class RollbackView:
-    """A way back: from, to, why, and how many seconds after the first failed check."""
+    """A way back: from, to, why, and how many seconds after the first failed check.
 
+    ``judged``: by the evidence of a canary, whose seconds count from when its harm most
+    plausibly began.
+    """
+
+    rollout: str
     left: str
     css: str
     to: str
@@ -86,6 +93,118 @@ class RollbackView:
     seconds: float | None
     by: str
     at: datetime
+    judged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LookPoint:
+    """One look of a canary, or several drawn as one: ``at`` its end in seconds since 1970, the
+    ``seconds`` it covers, each arm's answers and errors in them, and the e-value of harm after it.
+
+    ``gap`` says why nothing is known of it; its counts are 0 then.
+    """
+
+    at: float
+    seconds: float
+    control: int
+    candidate: int
+    control_errors: int
+    candidate_errors: int
+    e: float
+    gap: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightStep:
+    """From ``at`` on so many percent of the units were meant to reach the candidate."""
+
+    at: float
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric at the last look: requests and events of both arms, and the evidence."""
+
+    name: str
+    n_a: int
+    a: int
+    n_b: int
+    b: int
+    e: float
+    p: float
+    named: bool
+
+    @property
+    def rate_a(self) -> float:
+        return self.a / self.n_a if self.n_a else 0.0
+
+    @property
+    def rate_b(self) -> float:
+        return self.b / self.n_b if self.n_b else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryView:
+    """A canary. ``ended`` is None while it is under way; ``outcome`` is then empty.
+
+    ``needed`` is the e-value that takes a candidate back. ``sentences`` explain how it ended.
+    """
+
+    rollout: str
+    release: ReleaseView
+    stable: ReleaseView | None
+    began: float
+    ended: float | None
+    outcome: str
+    reason: str
+    needed: float
+    looks: tuple[LookPoint, ...]
+    steps: tuple[WeightStep, ...]
+    metrics: tuple[MetricRow, ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def taken_back(self) -> bool:
+        return self.outcome == "rolled-back"
+
+
+@dataclass(frozen=True, slots=True)
+class RateInterval:
+    """A share of requests and its confidence interval, valid at every look."""
+
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowPoint:
+    """All that was compared up to a look."""
+
+    at: float
+    pairs: int
+    disagreement: RateInterval
+    failures: RateInterval
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowView:
+    """A shadow and what came of comparing it; limits are shares of the requests.
+
+    ``totals`` are the numbers of the last look, as the event has them.
+    """
+
+    rollout: str
+    release: ReleaseView
+    stable: ReleaseView | None
+    verdict: str
+    reason: str
+    planned: int
+    most_disagreement: float
+    most_failures: float
+    points: tuple[ShadowPoint, ...]
+    totals: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +248,9 @@ class LineageView:
 class Report:
     """Everything a report shows; parts of which nothing is known are empty.
 
-    ``bad_failing`` counts the requests that failed or were lost while a release was failing,
-    until traffic had left it; ``bad_planned`` all others.
+    ``bad_candidate`` counts the errors that a canary's candidate itself answered with,
+    ``bad_failing`` the requests that failed or were lost while a release was failing, until
+    traffic had left it; ``bad_planned`` all others.
     """
 
     workspace: str
@@ -142,11 +262,14 @@ class Report:
     traffic: Traffic | None
     bad_planned: int
     bad_failing: int
+    bad_candidate: int
     outcomes: int
     releases: tuple[ReleaseView, ...]
     marks: tuple[Mark, ...]
     smoke: tuple[SmokeView, ...]
     rollbacks: tuple[RollbackView, ...]
+    shadows: tuple[ShadowView, ...]
+    canaries: tuple[CanaryView, ...]
     runs: tuple[RunView, ...]
     cards: tuple[CardView, ...]
     lineage: LineageView | None

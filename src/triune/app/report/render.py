@@ -9,8 +9,8 @@ from typing import Any
 
 from triune import __version__
 from triune.app.report import markdown
-from triune.app.report.charts import latency, lineage, quality, steps, timeline
-from triune.app.report.model import Report, RunView
+from triune.app.report.charts import canary, latency, lineage, quality, shadow, steps, timeline
+from triune.app.report.model import Report, RollbackView, RunView
 
 TEMPLATES = Path(__file__).parent / "templates"
 CURVES = (
@@ -40,7 +40,7 @@ def to_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["markdown"] = markdown.to_html
+    environment.filters |= {"markdown": markdown.to_html, "ms": _milliseconds, "score": _score}
     template = environment.get_template("report.html.j2")
     return template.render(
         report=report,
@@ -72,11 +72,12 @@ def tiles(report: Report) -> Iterator[Tile]:
     if traffic:
         yield Tile(f"{traffic.good:,}", "requests answered")
         planned = report.bad_planned
-        words = "requests failed or lost, unless a release was failing"
+        words = "requests failed or lost, but for releases that were to fail"
         yield Tile(f"{planned:,}", words, "bad" if planned else "good")
         if traffic.p99 is not None:
             yield Tile(f"{traffic.p99:.1f} ms", "99 % of answers within, through the gateway")
-    seconds = [one.seconds for one in report.rollbacks if one.seconds is not None]
+    yield from _canary_tiles(report)
+    seconds = [one.seconds for one in _unforeseen(report) if one.seconds is not None]
     if seconds:
         yield Tile(f"{max(seconds):.2f} s", "from the first failed check to the way back")
     areas = [(release.letter, release.area) for release in report.releases if release.area]
@@ -90,12 +91,30 @@ def tiles(report: Report) -> Iterator[Tile]:
         )
 
 
+def _canary_tiles(report: Report) -> Iterator[Tile]:
+    """The newest canary of each end."""
+    ends = {one.taken_back: one for one in report.canaries if one.ended is not None}
+    for taken_back, one in sorted(ends.items()):
+        words = "until the evidence took it back" if taken_back else "until all users had it"
+        seconds = (one.ended or one.began) - one.began
+        yield Tile(f"{seconds:.1f} s", f"{one.release.letter} was a canary, {words}")
+
+
+def _unforeseen(report: Report) -> list[RollbackView]:
+    """The ways back that no canary tells of."""
+    told = {canary.rollout for canary in report.canaries}
+    return [one for one in report.rollbacks if one.rollout not in told]
+
+
 def _charts(report: Report) -> dict[str, Any]:
     releases = {release.ref: release for release in report.releases}
     traffic = report.traffic
     return {
         "timeline": timeline.draw(traffic, report.marks, releases) if traffic else "",
         "latency": latency.draw(traffic, report.marks, releases) if traffic else "",
+        "shadows": [(one, shadow.draw(one)) for one in report.shadows],
+        "canaries": [(one, canary.draw(one)) for one in report.canaries],
+        "rollbacks": _unforeseen(report),
         "areas": quality.areas(report.releases),
         "curves": _curves(report.runs),
         "lineage": lineage.draw(report.lineage.prediction, report.lineage.edges)
@@ -126,6 +145,14 @@ def _compared(runs: Sequence[RunView], what: str) -> list[tuple[str, list[str]]]
     tables = [getattr(run, what) for run in runs]
     names = dict.fromkeys(name for table in tables for name in table)
     return [(name, [_cell(table.get(name)) for table in tables]) for name in names]
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f} ms"
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def _cell(value: object) -> str:

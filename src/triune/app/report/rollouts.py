@@ -19,6 +19,7 @@ from triune.core.ids import kind_of
 from triune.ledger.envelope import Event
 
 SETTLE_SECONDS = 1.0
+CANDIDATE = "candidate"
 
 Told = tuple[tuple[SmokeView, ...], tuple[Mark, ...], tuple[RollbackView, ...]]
 
@@ -42,11 +43,17 @@ def tell(events: Iterable[Event], releases: Mapping[str, ReleaseView]) -> Told:
                 smoke[_rollout(event)] = SmokeView(release, before.tests if before else (), words)
                 label = f"{release.letter} refused"
                 marks.append(Mark(at, MarkKind.REFUSED, label, release.css))
+            case "rollout.shadowed":
+                label = f"{release.letter} in shadow"
+                marks.append(Mark(at, MarkKind.SHADOW, label, release.css))
+            case "rollout.stepped":
+                label = f"{release.letter} {event.payload['weight'] / 100:g} %"
+                marks.append(Mark(at, MarkKind.STEP, label, release.css))
             case "rollout.switched":
                 first = event.payload.get("previous") is None
                 label = f"{release.letter} serves" if first else f"{release.letter} takes over"
                 marks.append(Mark(at, MarkKind.SWITCH, label, release.css))
-            case "rollout.rolled-back":
+            case "rollout.rolled-back" if not was_shadow(event):
                 rollback = _rollback(event, release, releases)
                 rollbacks.append(rollback)
                 to = releases.get(str(event.payload.get("to")))
@@ -55,36 +62,53 @@ def tell(events: Iterable[Event], releases: Mapping[str, ReleaseView]) -> Told:
     return tuple(smoke.values()), tuple(marks), tuple(rollbacks)
 
 
+def was_shadow(event: Event) -> bool:
+    """Whether a way back is only the end of a shadow, which no user had reached."""
+    return event.payload.get("outcome") == "compared"
+
+
 def fates(events: Iterable[Event]) -> dict[str, str]:
     """What became of each release, in two or three words: the last event decides."""
     words = {
-        "rollout.switched": "served",
+        "rollout.shadowed": "in shadow",
+        "rollout.stepped": "canary",
         "rollout.refused": "refused",
-        "rollout.rolled-back": "rolled back",
     }
     found: dict[str, str] = {}
     for event in events:
         if event.kind in words:
             found[event.subject] = words[event.kind]
-        if event.kind == "rollout.rolled-back" and event.payload.get("to"):
-            found[str(event.payload["to"])] = "serves"
-        if event.kind == "rollout.switched":
+        elif event.kind == "rollout.rolled-back":
+            found[event.subject] = "compared" if was_shadow(event) else "rolled back"
+            if event.payload.get("to"):
+                found[str(event.payload["to"])] = "serves"
+        elif event.kind == "rollout.switched":
             found = {ref: "served" if fate == "serves" else fate for ref, fate in found.items()}
             found[event.subject] = "serves"
     return found
 
 
+def candidates_own(record: Record) -> bool:
+    """Whether a canary's candidate itself answered with an error: what a canary is there to see."""
+    return record.answered and not record.good and record.arm == CANDIDATE
+
+
 def while_failing(records: Iterable[Record], rollbacks: Sequence[RollbackView]) -> int:
     """How many requests went wrong from just before a release's first failed check until just
-    after traffic had left it."""
+    after traffic had left it, a candidate's own errors aside.
+
+    A canary that was taken back by evidence is no such time: beside its own errors none is
+    excused.
+    """
     windows = [
         (one.at.timestamp() - (one.seconds or 0.0) - SETTLE_SECONDS, one.at.timestamp())
         for one in rollbacks
+        if not one.judged
     ]
     return sum(
         any(begin <= record.sent / 1e6 <= end + SETTLE_SECONDS for begin, end in windows)
         for record in records
-        if not record.good
+        if not record.good and not candidates_own(record)
     )
 
 
@@ -105,6 +129,7 @@ def _rollback(event: Event, left: ReleaseView, releases: Mapping[str, ReleaseVie
     seconds = payload.get("seconds")
     at: datetime = event.at
     return RollbackView(
+        rollout=_rollout(event),
         left=left.letter,
         css=left.css,
         to=to.letter if to else kind_of(str(payload.get("to"))),
@@ -112,4 +137,5 @@ def _rollback(event: Event, left: ReleaseView, releases: Mapping[str, ReleaseVie
         seconds=None if seconds is None else float(seconds),
         by=event.actor,
         at=at,
+        judged="verdict" in payload,
     )

@@ -103,6 +103,35 @@ def test_rollouts_become_marks_tests_and_ways_back() -> None:
     assert (one.left, one.to, one.seconds) == ("D", "B", 0.5)
 
 
+def test_shadows_and_canary_steps_are_marks_and_the_end_of_a_shadow_is_none() -> None:
+    events = [
+        told("shadowed", "B", 3, mirror=10_000),
+        told("rolled-back", "B", 5, to="release:shop@A", outcome="compared"),
+        told("stepped", "B", 7, weight=1000),
+        told("stepped", "B", 8, weight=50),
+        told("rolled-back", "B", 9, to="release:shop@A", reason="errors", verdict="fail", since=8),
+    ]
+    _, marks, back = rollouts.tell(events, VIEWS)
+    assert [mark.label for mark in marks] == ["B in shadow", "B 10 %", "B 0.5 %", "back on A"]
+    assert [one.judged for one in back] == [True]
+    assert rollouts.fates(events[:1]) == {"release:shop@B": "in shadow"}
+    assert rollouts.fates(events[:2])["release:shop@B"] == "compared"
+    assert rollouts.fates(events[:3])["release:shop@B"] == "canary"
+    assert rollouts.fates(events) == {
+        "release:shop@A": "serves",
+        "release:shop@B": "rolled back",
+    }
+
+
+def test_a_canary_taken_back_excuses_its_own_errors_and_no_others() -> None:
+    judged = told("rolled-back", "D", 26, to="release:shop@B", verdict="fail", seconds=5.0)
+    _, _, back = rollouts.tell([judged], VIEWS)
+    own = Record(0, 25_000_000, 1, 500, "u", release="release:shop@D", arm="candidate")
+    other = Record(1, 25_000_000, 1, 500, "u", release="release:shop@B", arm="stable")
+    assert [rollouts.candidates_own(bad) for bad in (own, other)] == [True, False]
+    assert rollouts.while_failing([own, other], back) == 0
+
+
 def test_fates_are_what_happened_last() -> None:
     assert rollouts.fates(STORY) == {
         "release:shop@A": "served",

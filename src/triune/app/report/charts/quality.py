@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
-from triune.app.report.charts.scale import Scale, ticks
+from triune.app.report.charts.scale import Scale, spread, ticks
 from triune.app.report.charts.svg import WIDTH, Point, drawing, el, label, line, path
 from triune.app.report.model import ReleaseView, RunView
 
@@ -90,7 +89,7 @@ def lines(runs: Sequence[RunView], metric: str, words: str, *, step: str) -> str
         parts.append(label((across(tick), bottom + 20), str(tick), "tick", "middle"))
     parts.append(label((left, top - 12), words, "axis"))
     parts.append(label((right, bottom + 38), step, "axis", "end"))
-    ends = _apart([up(points[-1][1]) for _, points in shown])
+    ends = spread([up(points[-1][1]) for _, points in shown])
     for (run, points), y in zip(shown, ends, strict=True):
         places: list[Point] = [(across(s), up(v)) for s, v in points]
         parts.append(path(places, f"stroke p99 {run.css}"))
@@ -106,12 +105,3 @@ def lines(runs: Sequence[RunView], metric: str, words: str, *, step: str) -> str
         role="img",
         xmlns="http://www.w3.org/2000/svg",
     )
-
-
-def _apart(places: Sequence[float], least: float = 15.0) -> list[float]:
-    """The places, moved so that labels on them do not touch."""
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    moved = list(places)
-    for before, after in pairwise(order):
-        moved[after] = max(moved[after], moved[before] + least)
-    return moved

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,18 @@ def clock(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """A short number: ``0.5``, ``20``, ``1.2k``."""
+    """A short number: ``0.5``, ``20``, ``1.2k``, ``3e+08``."""
+    if abs(value) >= 1e6:
+        return f"{value:.2g}"
     if abs(value) >= 1000:
         return f"{value / 1000:.3g}k"
     return f"{value:.4g}"
+
+
+def spread(places: Sequence[float], least: float = 15.0) -> list[float]:
+    """The places, moved down as far as it takes that labels on them do not touch."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    moved = list(places)
+    for before, after in pairwise(order):
+        moved[after] = max(moved[after], moved[before] + least)
+    return moved

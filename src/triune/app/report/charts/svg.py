@@ -36,6 +36,22 @@ def line(start: Point, end: Point, cls: str) -> str:
     return el("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], cls=cls)
 
 
+def bar(across: Point, up: Point, cls: str, hover: str) -> str:
+    """A bar that says something on hover; ``across`` is its left end and width, ``up`` its top and
+    bottom."""
+    (x, wide), (top, bottom) = across, up
+    gap = min(1.0, wide * 0.12)
+    return el(
+        "rect",
+        el("title", text=hover),
+        x=x + gap / 2,
+        y=top,
+        width=max(wide - gap, 0.5),
+        height=max(bottom - top, 0.5),
+        cls=cls,
+    )
+
+
 def label(at: Point, words: str, cls: str = "", anchor: str = "start") -> str:
     """A piece of text."""
     return el("text", text=words, x=at[0], y=at[1], cls=cls or None, text_anchor=anchor)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from triune.app.report.charts.scale import Scale, clock, number, ticks, time_ticks
-from triune.app.report.charts.svg import WIDTH, Point, drawing, el, label, line
+from triune.app.report.charts.svg import WIDTH, Point, bar, drawing, el, label, line
 from triune.app.report.model import Mark, MarkKind, ReleaseView
 from triune.app.report.traffic import Slice, Traffic
 
@@ -62,7 +62,7 @@ def draw(traffic: Traffic, marks: Sequence[Mark], releases: Mapping[str, Release
     return drawing(
         frame.bottom + 32,
         *_grid(frame, traffic),
-        *(bar for s in traffic.slices for bar in _bars(s, frame, releases)),
+        *(part for s in traffic.slices for part in _bars(s, frame, releases)),
         *(_error_bar(s, frame) for s in traffic.slices if s.failed + s.lost),
         *(_flag(flag, frame) for flag in flags),
         label((0, frame.up.end - 12), "good answers a second", "axis"),
@@ -96,7 +96,7 @@ def _bars(cut: Slice, frame: Frame, releases: Mapping[str, ReleaseView]) -> list
         above = below + cell.good / cut.width
         hover = f"{clock(cut.begin)}: {view.letter} answered {cell.good / cut.width:.0f} a second"
         place = (frame.up(above), frame.up(below))
-        parts.append(_bar(_across(cut, frame), place, f"fill {view.css}", hover))
+        parts.append(bar(_across(cut, frame), place, f"fill {view.css}", hover))
         below = above
     return parts
 
@@ -104,26 +104,12 @@ def _bars(cut: Slice, frame: Frame, releases: Mapping[str, ReleaseView]) -> list
 def _error_bar(cut: Slice, frame: Frame) -> str:
     hover = f"{clock(cut.begin)}: {cut.failed} failed, {cut.lost} lost"
     place = (frame.down((cut.failed + cut.lost) / cut.width), frame.bottom)
-    return _bar(_across(cut, frame), place, "fill bad", hover)
+    return bar(_across(cut, frame), place, "fill bad", hover)
 
 
 def _across(cut: Slice, frame: Frame) -> Point:
     x = frame.across(cut.begin)
     return x, frame.across(cut.begin + cut.width) - x
-
-
-def _bar(across: Point, up: Point, cls: str, hover: str) -> str:
-    (x, wide), (top, bottom) = across, up
-    gap = min(1.0, wide * 0.12)
-    return el(
-        "rect",
-        el("title", text=hover),
-        x=x + gap / 2,
-        y=top,
-        width=max(wide - gap, 0.5),
-        height=max(bottom - top, 0.5),
-        cls=cls,
-    )
 
 
 def _placed(marks: Sequence[Mark], traffic: Traffic, across: Scale) -> list[Flag]:
