@@ -117,6 +117,7 @@ class Conductor:
                 ),
                 synced=True,
             )
+            self.observe("recorded", "")
             self.moves.begin(
                 now,
                 release,
@@ -373,6 +374,8 @@ _GATES = {"pause": "paused", "resume": "resumed", "promote": "promote", "abort":
 
 def _marked(wish: Wish, before: Wish | None) -> Wish:
     """A wish that is told again keeps its mark, so that it is recorded once."""
+    if wish.mark:
+        return wish
     if before is not None and msgspec.structs.replace(before, mark="") == wish:
         return before
     return msgspec.structs.replace(wish, mark=new_id())

@@ -233,7 +233,8 @@ class Progress(msgspec.Struct, frozen=True):
 class Look(msgspec.Struct, frozen=True):
     """One look: when, what was found, what follows, when the next one is due.
 
-    ``step`` is the step it was taken in; ``reading`` what its event says was read.
+    ``step`` is the step it was taken in; ``reading`` what its event says was read; ``asks`` the
+    mark of the pause with which it asks a person.
     """
 
     at: float
@@ -245,6 +246,7 @@ class Look(msgspec.Struct, frozen=True):
     culprits: tuple[MetricName, ...] = ()
     step: int = 0
     reading: Mapping[str, Any] = {}
+    asks: str = ""
     gap: str = ""
     next_at: float | None = None
 

@@ -122,12 +122,19 @@ class Watch:
         if now.pending is not None and now.pending.weight > 0:
             self._conductor.step(self._ticket, now.pending.weight)
         if last is not None:
-            self._tools.log.append(events.looked(self._tools.workspace.name, record, last))
+            self._retell(record, last)
         self._taken_over = True
         if last is None or not _undone(record, last, gates):
             return False
         self._act(record, last)
         return True
+
+    def _retell(self, record: Record, last: Look) -> None:
+        workspace, ticket = self._tools.workspace.name, self._ticket
+        self._tools.log.append(events.looked(workspace, record, last))
+        if last.asks:
+            asked = events.gated(workspace, ticket.endpoint, ticket.rollout, "pause", _wish(last))
+            self._tools.log.append(asked)
 
     def _catch_up(self, record: Record, gates: Gates) -> bool:
         """Make the share what the record says; true when that leaves nothing to look at yet.
@@ -190,6 +197,7 @@ class Watch:
             culprits=decision.culprits,
             step=progress.step,
             reading=events.facts(reading),
+            asks=new_id() if decision.action is Action.ASK else "",
             gap=reading.why if isinstance(reading, Gap) else "",
             next_at=None if decision.action in _LAST else at + definition.tick_s,
         )
@@ -338,7 +346,7 @@ def _undone(record: Record, look: Look, gates: Gates) -> bool:
 
 
 def _wish(look: Look) -> Wish:
-    return Wish(events.ACTOR, look.reason, look.at)
+    return Wish(events.ACTOR, look.reason, look.at, look.asks)
 
 
 def _why(record: Record, look: Look) -> dict[str, object]:
