@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from triune.app.replay.model import Record
 from triune.app.report import markdown, rollouts, traffic
-from triune.app.report.charts import layers, scale
+from triune.app.report.charts import layers, scale, timeline
 from triune.app.report.charts.lineage import split
 from triune.app.report.model import MarkKind, ReleaseView
 from triune.ledger.envelope import Event
@@ -139,6 +139,16 @@ def test_fates_are_what_happened_last() -> None:
         "release:shop@C": "refused",
         "release:shop@D": "rolled back",
     }
+
+
+def test_what_happened_after_the_traffic_is_not_drawn_into_it() -> None:
+    cut = traffic.cut([record(i, at=5 + i * 0.1) for i in range(60)])
+    assert cut is not None
+    _, marks, _ = rollouts.tell(STORY, VIEWS)
+    assert [mark.label for mark in timeline.within(marks, cut)] == ["A serves", "B takes over"]
+    drawn = timeline.draw(cut, marks, VIEWS)
+    assert "B takes over" in drawn
+    assert "C refused" not in drawn
 
 
 def test_only_what_went_wrong_around_the_failure_counts_as_failing() -> None:

@@ -144,19 +144,19 @@ def _traffic(panel: Panel, canary: CanaryView, looks: Sequence[LookPoint]) -> It
 def _evidence(panel: Panel, canary: CanaryView, looks: Sequence[LookPoint]) -> Iterator[str]:
     marks = [(tick, _power(tick)) for tick in _powers(panel.up.low, panel.up.high)]
     yield from _frame(panel, "evidence of harm: e-value, logarithmic", marks)
-    limit = panel.up(canary.needed)
+    limit, first = panel.up(canary.needed), (LEFT, panel.up(1.0))
     yield line((LEFT, limit), (RIGHT, limit), "limit")
-    yield label((RIGHT + 8, limit + 4), f"{canary.needed:g}: back", "limit-text")
-    first: Point = (LEFT, panel.up(1.0))
     places = [_place(panel, canary, look) for look in looks]
     yield path([first, *places], _css("stroke p99", canary))
     for look, (x, y) in zip(looks, places, strict=True):
         title = el("title", text=f"{clock(look.at - canary.began)}: e-value {look.e:.3g}")
         yield el("circle", title, cx=x, cy=y, r=5, cls="hover")
+    heights = spread([limit, *(y for _, y in places[-1:])])
+    yield label((RIGHT + 8, heights[0] + 4), f"{canary.needed:g}: back", "limit-text")
     if places:
-        (x, y), beside = places[-1], spread([limit, places[-1][1]])[1]
+        x, y = places[-1]
         yield el("circle", cx=x, cy=y, r=5.5, cls=_css("fill ring", canary))
-        yield label((RIGHT + 8, beside + 4), number(looks[-1].e), "value")
+        yield label((RIGHT + 8, heights[1] + 4), number(looks[-1].e), "value")
 
 
 def _place(panel: Panel, canary: CanaryView, look: LookPoint) -> Point:

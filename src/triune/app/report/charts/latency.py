@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from triune.app.report.charts.scale import Scale, clock, log_ticks, number, time_ticks
 from triune.app.report.charts.svg import Point, drawing, el, label, line, path
-from triune.app.report.charts.timeline import LEFT, RIGHT, runs_of
+from triune.app.report.charts.timeline import LEFT, RIGHT, runs_of, within
 from triune.app.report.model import Mark, MarkKind, ReleaseView
 from triune.app.report.traffic import Slice, Traffic
 
@@ -26,9 +26,9 @@ def draw(traffic: Traffic, marks: Sequence[Mark], releases: Mapping[str, Release
         *_grid(up, across),
         *(
             line((x, TOP), (x, BOTTOM), f"mark {mark.kind.value}")
-            for mark in marks
+            for mark in within(marks, traffic)
             if mark.kind is not MarkKind.REFUSED
-            for x in [across(min(max(mark.at - traffic.origin, 0), across.high))]
+            for x in [across(max(mark.at - traffic.origin, 0.0))]
         ),
         *(
             part

@@ -48,7 +48,8 @@ class Flag:
 def draw(traffic: Traffic, marks: Sequence[Mark], releases: Mapping[str, ReleaseView]) -> str:
     """Stacked bars of good answers a second by release, bars of errors below, flags above."""
     across = Scale(0.0, traffic.width * len(traffic.slices), LEFT, RIGHT)
-    flags = _placed(marks, traffic, across)
+    shown = within(marks, traffic)
+    flags = _placed(shown, traffic, across)
     rows = max((flag.row for flag in flags), default=-1) + 1
     top = 34.0 + rows * (FLAG_HEIGHT + FLAG_GAP)
     most = max(s.good / s.width for s in traffic.slices) or 1.0
@@ -68,8 +69,14 @@ def draw(traffic: Traffic, marks: Sequence[Mark], releases: Mapping[str, Release
         label((0, frame.up.end - 12), "good answers a second", "axis"),
         label((0, frame.down.end - 12), "errors and lost requests a second", "axis"),
         title="Traffic and errors over time by release",
-        words=_words(traffic, marks),
+        words=_words(traffic, shown),
     )
+
+
+def within(marks: Sequence[Mark], traffic: Traffic) -> list[Mark]:
+    """The marks that belong into a drawing of this traffic: what came after it has no place."""
+    end = traffic.origin + traffic.width * len(traffic.slices)
+    return [mark for mark in marks if mark.at <= end]
 
 
 def _grid(frame: Frame, traffic: Traffic) -> list[str]:
