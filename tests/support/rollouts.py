@@ -15,19 +15,25 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from tests.support.delivery import ENDPOINT, ROOT, SLUG, Stage
+from tests.support.delivery import ENDPOINT, ROOT, Stage, StubArms
+from triune.core.config import slug
+from triune.core.files import read_json, write_json
 from triune.core.process import ProcessSpec, TcpReady
 from triune.core.waiting import wait_until
 from triune.delivery.client import HttpClient
+from triune.delivery.moves import Tools
+from triune.delivery.release import Release
 from triune.delivery.rollout import watches
 from triune.delivery.rollout.conductor import Conductor
 from triune.delivery.rollout.model import Definition, Record
 from triune.delivery.rollout.service import Rollouts
 from triune.delivery.rollout.store import RecordStore
+from triune.delivery.state import Arm
 from triune.operations.services.engines.binaries import in_scripts
 
 FAST = """
@@ -42,6 +48,19 @@ horizon_s = 600
 """
 
 
+@dataclass(frozen=True)
+class SampledArms(StubArms):
+    """Arms that keep what they answer to mirrored requests in the folder ``samples``."""
+
+    def process(self, release: Release, arm: Arm) -> ProcessSpec:
+        spec = super().process(release, arm)
+        path = Path(spec.argv[-1])
+        samples = self.folder.parent / "samples"
+        samples.mkdir(exist_ok=True)
+        write_json(path, {**read_json(path), "samples": str(samples / arm.upstream)})
+        return spec
+
+
 @dataclass
 class RolloutStage(Stage):
     """A `Stage` with Temporal and a controller; ``rollout`` is the endpoint's table."""
@@ -54,6 +73,9 @@ class RolloutStage(Stage):
         config = self.root / "triune.toml"
         if "rollout]" not in config.read_text():
             config.write_text(config.read_text() + self.rollout)
+
+    def tools(self) -> Tools:
+        return replace(super().tools(), arms=SampledArms(self.root / "specs", self.models))
 
     @property
     def conductor(self) -> Conductor:
@@ -129,13 +151,25 @@ def rolling(root: Path, **options: Any) -> Iterator[RolloutStage]:
         stage.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a request came to; ``at`` in monotonic seconds, status 0 without an answer."""
+
+    at: float
+    unit: str
+    status: int = 0
+    arm: str = ""
+    release: str = ""
+
+
 class Traffic:
     """Requests of many units through the gateway at a steady rate, in a thread, until closed."""
 
-    def __init__(self, stage: Stage, rate: float = 200.0, units: int = 1000) -> None:
-        self.answers: list[tuple[float, int, str, str]] = []
-        """When (monotonic), status (0: none), arm, release."""
-        self._stage, self._rate, self._units = stage, rate, units
+    def __init__(
+        self, stage: Stage, rate: float = 200.0, units: int = 1000, endpoint: str = ENDPOINT
+    ) -> None:
+        self.answers: list[Answered] = []
+        self._stage, self._rate, self._units, self._endpoint = stage, rate, units, endpoint
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -148,7 +182,8 @@ class Traffic:
         self._thread.join()
 
     def _run(self) -> None:
-        port, path = self._stage.ports("envoy"), f"/{ENDPOINT}/v2/models/{SLUG}/infer"
+        port = self._stage.ports("envoy")
+        path = f"/{self._endpoint}/v2/models/{slug(self._endpoint)}/infer"
         body = b'{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}'
         begun, number = time.monotonic(), 0
         client = HttpClient("127.0.0.1", port, timeout=5)
@@ -157,13 +192,14 @@ class Traffic:
             unit = f"unit-{number * 7919 % self._units}"
             try:
                 answer = client.request("POST", path, body, {"x-triune-unit": unit})
-            except OSError:
-                self.answers.append((time.monotonic(), 0, "", ""))
+            except (OSError, HTTPException):
+                self.answers.append(Answered(time.monotonic(), unit))
                 continue
             headers = answer.headers
             self.answers.append(
-                (
+                Answered(
                     time.monotonic(),
+                    unit,
                     answer.status,
                     headers.get("x-triune-arm", ""),
                     headers.get("x-triune-release", ""),
@@ -171,8 +207,8 @@ class Traffic:
             )
         client.close()
 
-    def failed(self) -> Sequence[tuple[float, int, str, str]]:
-        return [answer for answer in self.answers if answer[1] != 200]
+    def failed(self) -> Sequence[Answered]:
+        return [answer for answer in self.answers if answer.status != 200]
 
 
 def await_over(stage: RolloutStage, rollout: str, timeout: float = 60.0) -> str:
@@ -205,7 +241,7 @@ def main(root: str, die_at: str = "") -> None:
         taken = conductor(stage, observe)
         worker = RolloutWorker(taken, watched(stage, taken), print)
         temporal = await Temporal.connect(stage.temporal, "stage")
-        scan = Scan(taken.records, FEW)
+        scan = Scan(taken.records, FEW, taken.conclude)
         async with temporal.worker(worker):
             print("ready", flush=True)
             while True:

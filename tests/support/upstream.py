@@ -6,6 +6,11 @@
 - ``ok``: answers; ``error``: 500; ``slow``: answers after 80 ms; ``unready``: health fails
 - ``wrong-rows``, ``wrong-release``, ``same-prediction``, ``crash-on-bad-input``: unfit answers
 - ``die``: ends the process at once
+- ``fails-20``: 500 to 20 % of the requests that come through the gateway for a unit; ``slow-20``:
+  that share is answered after 80 ms; ``differs-20``: that share of scores is another one;
+  ``garbage``: 200 with a body that is no JSON. Smoke tests pass all of these but the last.
+
+``samples`` is the file for what is answered to requests that the gateway marked as mirrored.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import json
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +35,8 @@ class Upstream:
     arm: str
     model: str
     behaviour: str = "ok"
+    samples: str = ""
+    counted: int = 0
     connections: set[asyncio.StreamWriter] = field(default_factory=set)
     busy: int = 0
     stopping: bool = False
@@ -68,10 +76,17 @@ class Upstream:
         method, path, _ = first.split(" ")
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in rest)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        if self.behaviour == "slow" and path.endswith("/infer"):
+        began = time.monotonic()
+        trait = self.trait(headers) if path.endswith("/infer") else ""
+        if trait == "slow":
             await asyncio.sleep(0.08)
         status, value = self.answer(method, path, body, headers)
-        payload = json.dumps(value).encode()
+        if trait == "fails":
+            status, value = 500, {"error": "model-failed"}
+        if trait == "differs" and status == 200:
+            value["outputs"][0]["data"] = [0.1] * value["outputs"][0]["shape"][0]
+        self.sample(headers, status, value, time.monotonic() - began)
+        payload = b"{" if trait == "garbage" else json.dumps(value).encode()
         release = (
             "release:other@000000000000" if self.behaviour == "wrong-release" else self.release
         )
@@ -85,6 +100,34 @@ class Upstream:
             + payload
         )
         await writer.drain()
+
+    def trait(self, headers: dict[str, str]) -> str:
+        """How this request is treated; of a share as evenly spread as can be."""
+        trait, _, share = self.behaviour.partition("-")
+        if self.behaviour in ("slow", "garbage"):
+            return self.behaviour
+        if not share.isdigit() or "x-triune-unit" not in headers:
+            return ""
+        self.counted += 1
+        part = int(share)
+        return trait if self.counted * part // 100 > (self.counted - 1) * part // 100 else ""
+
+    def sample(
+        self, headers: dict[str, str], status: int, value: dict[str, Any], seconds: float
+    ) -> None:
+        """Keep what was answered to a marked request; see ``docs/reference/serving.md``."""
+        if not self.samples or "x-triune-shadow" not in headers:
+            return
+        line = {
+            "r": headers["x-request-id"],
+            "t": time.time_ns() // 1000,
+            "s": status,
+            "u": round(seconds * 1e6),
+        }
+        if status == 200:
+            line["p"] = value["outputs"][0]["data"]
+        with Path(self.samples).open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
     def prediction(self) -> str:
         return (
