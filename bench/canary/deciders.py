@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ ALPHA = 0.01
 QUANTILES = (0.5, 0.9, 0.99)
 GATE_WEIGHTS = (0.5, 0.1, 0.1, 0.3)
 LATENCY_MARGIN = 0.05
+LATENCY_TICK_LIMIT = 8.0
 
 
 class Decider(Protocol):
@@ -41,13 +43,23 @@ class Kernel:
 
 
 class Gate:
-    """The weighted gate over errors and latency quantiles; one quantile when ``only`` is set."""
+    """The weighted gate over errors and latency quantiles; one quantile when ``only`` is set.
 
-    def __init__(self, test: HarmTest, runs: int, only: float | None = None) -> None:
+    ``tick_limit``: the most that one tick may multiply the evidence of a latency by.
+    """
+
+    def __init__(
+        self,
+        test: HarmTest,
+        runs: int,
+        only: float | None = None,
+        tick_limit: float = LATENCY_TICK_LIMIT,
+    ) -> None:
         self._quantiles = QUANTILES if only is None else (only,)
         self._weights = np.log(GATE_WEIGHTS) if only is None else np.zeros(1)
-        self._errors = only is None
-        self._batch = HarmBatch(test, runs * len(self._weights))
+        self._errors = HarmBatch(test, runs) if only is None else None
+        slow = replace(test, tick_limit=tick_limit)
+        self._slow = HarmBatch(slow, runs * len(self._quantiles))
         self._runs = runs
 
     def look(self, tick: Tick) -> np.ndarray:
@@ -55,9 +67,10 @@ class Gate:
         counts = batch_tail_counts(
             EDGES, tick.latency_a, tick.latency_b, self._quantiles, margin=LATENCY_MARGIN
         )
-        if self._errors:
-            counts = np.concatenate([tick.errors()[:, None], counts], axis=1)
-        log_e = self._batch.step(counts.reshape(-1, 1, 4)).reshape(self._runs, -1)
+        log_e = self._slow.step(counts.reshape(-1, 1, 4)).reshape(self._runs, -1)
+        if self._errors is not None:
+            errors = self._errors.step(tick.errors()[:, None])
+            log_e = np.concatenate([errors[:, None], log_e], axis=1)
         return np.logaddexp.reduce(log_e + self._weights, axis=1) >= -math.log(ALPHA)
 
 

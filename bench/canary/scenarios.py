@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -41,6 +42,7 @@ def rows() -> list[Row]:
         Row("daily rhythm and incidents", World(rhythm=True, latency=True), _on_errors(gate=True)),
         Row("ramp 1-5-10-25-50 %, errors double", World(ramp=True), _on_errors()),
         Row("clusters of three", World(cluster=3), _on_errors() | {"kernel": _tempered}),
+        Row("processes held up, each once an hour", World(stalls=1 / 360, latency=True), _on_stalls()),
         Row("5 requests/min, 20 looks of 5 min", _low(), _few_looks()),
         Row("500 requests/s, 20 looks of 10 s", _high(), _few_looks(gate=True)),
         Row("errors 1 -> 2 %", _worse(0.02), _on_errors(gate=True), 240),
@@ -79,6 +81,13 @@ def _on_tail() -> dict[str, Maker]:
         "gate": lambda runs: Gate(HarmTest(), runs),
         "threshold": lambda runs: Threshold(runs, slow=True),
         "Mann-Whitney": lambda runs: MannWhitney(runs, DAY_TICKS, slow=True),
+    }
+
+
+def _on_stalls() -> dict[str, Maker]:
+    return {
+        "gate": lambda runs: Gate(HarmTest(), runs),
+        "without limit": lambda runs: Gate(HarmTest(), runs, tick_limit=inf),
     }
 
 

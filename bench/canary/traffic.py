@@ -49,6 +49,8 @@ class World:
     ``error_b`` (and the candidate's tail) hold from tick ``onset`` on. ``cluster`` errors come at
     once. ``rhythm``: traffic, errors and latency follow a daily wave shared by both arms, and
     every four hours an incident of up to 20 minutes multiplies errors and latency for both.
+    ``stalls``: in that share of the ticks, independently, an arm's process is held up and most of its
+    answers take three times as long.
     ``ramp``: the share goes 1, 5, 10, 25, 50 % while the error rate of both arms doubles.
     """
 
@@ -61,6 +63,7 @@ class World:
     cluster: int = 1
     rhythm: bool = False
     ramp: bool = False
+    stalls: float = 0.0
     latency: bool = False
     ticks: int = DAY_TICKS
     _tables: dict[Law, np.ndarray] = field(default_factory=dict, compare=False)
@@ -101,8 +104,16 @@ class World:
         )
         if not self.latency:
             return Tick(n_a, n_b, a, b)
-        slow_a, slow_b = self._table(now.law_a), self._table(now.law_b)
-        return Tick(n_a, n_b, a, b, histograms(draw, slow_a, n_a), histograms(draw, slow_b, n_b))
+        arms = [self._latency(draw, law, n) for law, n in ((now.law_a, n_a), (now.law_b, n_b))]
+        return Tick(n_a, n_b, a, b, *arms)
+
+    def _latency(self, draw: np.random.Generator, law: Law, n: np.ndarray) -> np.ndarray:
+        usual = histograms(draw, self._table(law), n)
+        if self.stalls == 0.0:
+            return usual
+        held_up = draw.random(len(n)) < self.stalls
+        usual[held_up] = histograms(draw, self._table(Law(scale=3.0)), n[held_up])
+        return usual
 
     def _table(self, law: Law) -> np.ndarray:
         if law not in self._tables:

@@ -110,13 +110,12 @@ class Prior:
     tools: Tools
 
     def __call__(self, record: Record) -> Definition:
-        now = self.tools.clock.now().timestamp()
+        log, before = self.tools.log, record.started
         try:
-            seen = history.answers(self.tools.log, record.endpoint, now=now)
+            seen = history.answers(log, record.endpoint, now=before, release=record.stable)
         except Unavailable:
             seen = []
-        stable = [one for one in seen if one.at < record.started]
-        found = history.dispersions(stable, record.definition.tick_s)
+        found = history.dispersions(seen, record.definition.tick_s)
         return history.tempered(record.definition, found)
 
 

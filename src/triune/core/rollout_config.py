@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import pairwise
+from math import isfinite
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -43,7 +44,7 @@ class MetricName(StrEnum):
 class StrictTable(BaseModel):
     """A table of ``triune.toml``: frozen, and an unknown key is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class MetricTable(StrictTable):
@@ -57,7 +58,7 @@ class MetricTable(StrictTable):
     weight: Annotated[float, Field(gt=0)] = Field(
         default=1.0, description="its part of the error budget `alpha`, relative to the others"
     )
-    margin: Annotated[float, Field(ge=0, le=10)] | None = Field(
+    margin: Annotated[float, Field(ge=0, le=3)] | None = Field(
         default=None,
         description="tolerated: 0.05 is 5 % (of the odds; of the time for latencies). "
         "Default 0, for latencies 0.05",
@@ -175,15 +176,16 @@ def _steps(steps: Any, key: str, file: str) -> Iterator[Problem]:
     for step in steps:
         if step <= 0:
             yield Problem(file, key, f"a step of {step:g} % moves nobody", "Begin above 0.")
-        elif step < 0.01:
-            yield Problem(file, key, f"{step:g} % is less than one bucket", "Use 0.01 or more.")
+        elif step < 0.01 or 99.99 < step < 100:
+            what = f"{step:g} % leaves less than one bucket of 10,000 to an arm"
+            yield Problem(file, key, what, "Use 0.01 to 99.99.")
         elif step > 100:
             yield Problem(file, key, f"a step of {step:g} % is past 100 %", "End below 100.")
         elif step == 100:
             what = "at 100 % there is nothing left to compare with"
             yield Problem(file, key, what, "Leave it out: promotion follows the last step.")
     for before, after in pairwise(steps):
-        if after <= before:
+        if round(after * 100) <= round(before * 100):
             what = f"the weights do not rise: {before:g} % is followed by {after:g} %"
             yield Problem(file, key, what, "Order them: a unit that moved never moves back.")
 
@@ -207,4 +209,6 @@ def _metrics(metrics: Any, key: str, file: str) -> Iterator[Problem]:
 
 
 def _numbers(*values: Any) -> bool:
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return all(
+        isinstance(v, int | float) and not isinstance(v, bool) and isfinite(v) for v in values
+    )

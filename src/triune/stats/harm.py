@@ -75,11 +75,16 @@ class HarmTest:
         count, but no start after the last planned one is looked for. None: unbounded, with weights
         that fall as ``1 / (j-1)^2``
     phi: overdispersion, at least 1
+    tick_limit: the most by which one tick may multiply the evidence for an alternative; above 1.
+        A cut likelihood ratio is a smaller one, so the guarantee stands. For events that one
+        moment of one process causes together, as slow answers are when it is held up for a
+        second: then a single tick proves nothing, however many requests it held up
     """
 
     margin: float = 0.0
     planned_ticks: int | None = 8640
     phi: float = 1.0
+    tick_limit: float = math.inf
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.margin < math.inf:
@@ -88,6 +93,8 @@ class HarmTest:
             raise ValueError(f"phi must be at least 1, not {self.phi}")
         if self.planned_ticks is not None and self.planned_ticks < 1:
             raise ValueError(f"planned_ticks must be at least 1, not {self.planned_ticks}")
+        if not self.tick_limit > 1.0:
+            raise ValueError(f"tick_limit must be above 1, not {self.tick_limit}")
         if not self.odds_ratios:
             raise ValueError(f"no alternative of {GRID} lies above the margin {self.margin}")
 
@@ -192,7 +199,7 @@ class HarmBatch:
         if weight > 0.0:
             self.log_r = np.logaddexp(self.log_r, math.log(weight))
         gain = np.stack([ratio.sum(axis=1) for ratio in ratios], axis=1)
-        self.log_r = self.log_r + self._eta * gain
+        self.log_r = self.log_r + np.minimum(self._eta * gain, plan.most)
         left = mass_left(self.test.planned_ticks, self.ticks)
         log_left = math.log(left) if left > 0.0 else -np.inf
         weighted = self.log_r + np.array(plan.log_weights)
@@ -231,12 +238,13 @@ class _Plan:
     alternatives: tuple[tuple[float, float], ...]
     log_weights: tuple[float, ...]
     eta: float
+    most: float
 
 
 @lru_cache(maxsize=256)
 def _plan(test: HarmTest) -> _Plan:
     alternatives = tuple(alternative(odds, test.margin) for odds in test.odds_ratios)
-    return _Plan(alternatives, test.log_weights, eta(test.phi))
+    return _Plan(alternatives, test.log_weights, eta(test.phi), math.log(test.tick_limit))
 
 
 def _gains(test: HarmTest, plan: _Plan, rows: Sequence[Counts]) -> list[float] | None:
@@ -250,4 +258,4 @@ def _gains(test: HarmTest, plan: _Plan, rows: Sequence[Counts]) -> list[float] |
             continue
         ratios = log_ratios(b - low, trials, share, plan.alternatives, test.margin)
         gains = [g + r for g, r in zip(gains, ratios, strict=True)] if gains else ratios
-    return [plan.eta * gain for gain in gains] if gains else None
+    return [min(plan.eta * gain, plan.most) for gain in gains] if gains else None

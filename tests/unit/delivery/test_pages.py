@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from triune.delivery import guard, smoke
-from triune.delivery.moves import WARM_REQUESTS
 from triune.delivery.gateway.backends import envoy_bootstrap
 from triune.delivery.ingest import ROTATE_BYTES
+from triune.delivery.moves import WARM_REQUESTS
 from triune.delivery.state import SENTENCES
 
 REFERENCE = Path(__file__).parent.parent.parent.parent / "docs" / "reference"

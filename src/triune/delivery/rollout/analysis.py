@@ -8,60 +8,36 @@ all (`triune.stats.harm`); a latency counts the requests above the pooled quanti
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import log
+from math import inf, log
 
 import msgspec
 
 from triune.core.rollout_config import MetricName, Mode
 from triune.delivery.gateway.model import Stratum, Tally
-from triune.delivery.rollout.model import Definition, Look, Metric, MetricState, Progress, Scatter
+from triune.delivery.rollout.model import Definition, Look, Metric, MetricState, Progress
 from triune.delivery.rollout.readings import Tick
-from triune.stats import dispersion, gate, harm, noharm
+from triune.stats import gate, harm, noharm
+from triune.stats.noharm import NoHarmState
 from triune.stats.tails import tail_counts
 
 Counts = tuple[int, int, int, int]
 """Requests of control and candidate, events of control and candidate."""
 
-MOST_SCATTER, LEAST_SCATTER = 200, 10
-"""Ticks of a warm-up that are kept, and how many it takes to say how events scatter."""
+LATENCY_TICK_LIMIT = 8.0
+"""One tick multiplies the evidence of a latency by no more than this: a process that is held up
+for a moment makes all its answers of that moment slow, which is one event and not a hundred."""
 
 NO_HARM_MARGIN = 0.5
 """The odds that the no-harm side must exclude: half as many again."""
 
 
-def warm(definition: Definition, progress: Progress, tick: Tick) -> Progress:
-    """A tick of the warm-up: counted, not judged.
-
-    With a fresh baseline it shows how much two instances of one release differ.
-    """
-    scatter = dict(progress.scatter)
-    if tick.stable is not None:
-        same = Tick(tick.seconds, tick.stable, tick.control)
-        for metric in definition.metrics:
-            rows = [_scatter(row) for row in counts(definition, metric, same)]
-            scatter[metric.name] = (*scatter.get(metric.name, ()), *rows)[-MOST_SCATTER:]
+def warm(progress: Progress, tick: Tick) -> Progress:
+    """A tick of the warm-up: counted, not judged."""
+    passed = tick.seconds
     warmer = msgspec.structs.replace(
-        progress, warm_s=progress.warm_s + tick.seconds, scatter=scatter
+        progress, watched_s=progress.watched_s + passed, warm_s=progress.warm_s + passed
     )
     return _exposed(warmer, tick)
-
-
-def _scatter(row: Counts) -> Scatter:
-    n_a, n_b, a, b = row
-    return b, a + b, n_b / (n_a + n_b) if n_a + n_b else 0.0, n_a + n_b
-
-
-def settled(definition: Definition, progress: Progress) -> Definition:
-    """The definition after the warm-up: a metric's phi is at least what that has shown."""
-
-    def of(metric: Metric) -> Metric:
-        rows = progress.scatter.get(metric.name, ())
-        if len(rows) < LEAST_SCATTER:
-            return metric
-        found = dispersion.phi(*zip(*rows, strict=True))
-        return msgspec.structs.replace(metric, phi=max(metric.phi, round(found.phi, 4)))
-
-    return msgspec.structs.replace(definition, metrics=tuple(map(of, definition.metrics)))
 
 
 def judged(
@@ -83,12 +59,25 @@ def judged(
     return _exposed(
         msgspec.structs.replace(
             progress,
+            watched_s=progress.watched_s + tick.seconds,
             judged_s=progress.judged_s + tick.seconds,
             step_s=progress.step_s + tick.seconds,
             step_requests=progress.step_requests + candidate,
             metrics=states,
         ),
         tick,
+    )
+
+
+def next_step(progress: Progress) -> Progress:
+    """At the beginning of the next step: what shows harm is kept; that there is none must be shown
+    anew, since more users may meet what the first ones did not."""
+    states = {
+        name: msgspec.structs.replace(state, no_harm=NoHarmState(), step_n=state.n_b)
+        for name, state in progress.metrics.items()
+    }
+    return msgspec.structs.replace(
+        progress, step=progress.step + 1, step_s=0.0, step_requests=0, metrics=states
     )
 
 
@@ -134,9 +123,14 @@ def _step(
     before: MetricState,
     rows: Sequence[Counts],
 ) -> MetricState:
-    # A latency's margin has moved the candidate's times already; its counts get none.
-    margin = 0.0 if metric.quantile is not None else metric.margin
-    test = harm.HarmTest(margin=margin, planned_ticks=definition.planned_ticks, phi=metric.phi)
+    slow = metric.quantile is not None
+    test = harm.HarmTest(
+        # A latency's margin has moved the candidate's times already; its counts get none.
+        margin=0.0 if slow else metric.margin,
+        planned_ticks=definition.planned_ticks,
+        phi=metric.phi,
+        tick_limit=LATENCY_TICK_LIMIT if slow else inf,
+    )
     clear = noharm.NoHarmTest(margin=NO_HARM_MARGIN, phi=metric.phi)
     return MetricState(
         harm=harm.step(test, before.harm, rows),
@@ -145,6 +139,7 @@ def _step(
         n_b=before.n_b + sum(row[1] for row in rows),
         a=before.a + sum(row[2] for row in rows),
         b=before.b + sum(row[3] for row in rows),
+        step_n=before.step_n,
     )
 
 
@@ -203,6 +198,16 @@ def cleared(definition: Definition, progress: Progress) -> bool:
     bar = log(1.0 / definition.alpha)
     metrics = _of(definition, Mode.AUTOMATIC)
     return bool(metrics) and all(_state(progress, m).no_harm.log_e >= bar for m in metrics)
+
+
+def unmeasured(definition: Definition, progress: Progress) -> tuple[MetricName, ...]:
+    """The metrics that can roll back and have not seen enough of the candidate in this step."""
+    return tuple(
+        metric.name
+        for metric in _of(definition, Mode.AUTOMATIC)
+        if (state := _state(progress, metric)).n_a == 0
+        or state.n_b - state.step_n < definition.min_requests
+    )
 
 
 def _of(definition: Definition, mode: Mode) -> list[Metric]:

@@ -21,7 +21,7 @@ from triune.delivery.moves import CandidateUnfit, Moves, Observer, Tools, silent
 from triune.delivery.release import Release
 from triune.delivery.releases import settings
 from triune.delivery.rollout import events
-from triune.delivery.rollout.model import Definition, Record, Ticket, Wish, define
+from triune.delivery.rollout.model import Definition, Gates, Record, Ticket, Wish, define
 from triune.delivery.rollout.store import RecordStore
 from triune.delivery.state import (
     BEFORE_TRAFFIC,
@@ -31,6 +31,7 @@ from triune.delivery.state import (
     Phase,
     check_settled,
 )
+from triune.ledger.envelope import Event
 
 _SETTLING = (
     Phase.SWITCHING,
@@ -39,6 +40,9 @@ _SETTLING = (
     Phase.ROLLING_BACK,
     Phase.RETIRING,
 )
+
+PAUSED_SECONDS = 2.0
+"""How often a rollout that is paused before any traffic is asked whether it goes on."""
 
 NEVER_BEGUN = "never-begun"
 """The outcome of a rollout whose command died before it existed."""
@@ -105,7 +109,7 @@ class Conductor:
                 )
             self._conclude_latest(endpoint)
             ticket = Ticket(endpoint, new_id())
-            self.records.save(
+            self.records.create(
                 Record(
                     rollout=ticket.rollout,
                     endpoint=endpoint,
@@ -114,8 +118,7 @@ class Conductor:
                     actor=actor,
                     started=self.tools.clock.now().timestamp(),
                     definition=definition,
-                ),
-                synced=True,
+                )
             )
             self.observe("recorded", "")
             self.moves.begin(
@@ -160,23 +163,41 @@ class Conductor:
 
         def tested(now: EndpointState, release: Release) -> EndpointState:
             now, _ = self.moves.smoke(now, release)
-            aborted = self.records.gates(ticket.endpoint, ticket.rollout).abort
-            if aborted is not None:
-                return self.moves.refuse(now, _aborted(aborted))
-            record = self.records.load(ticket.endpoint)
-            if now.live is None or record is None or record.rollout != ticket.rollout:
-                return self.moves.switch(now)
-            return self._after_smoke(now, record)
+            gates = self.records.gates(ticket.endpoint, ticket.rollout)
+            if gates.abort is not None:
+                return self.moves.refuse(now, _aborted(gates.abort))
+            return self._after_smoke(now, self.records.find(ticket.endpoint), gates)
 
-        return self._before_traffic(ticket, Phase.SMOKING, tested)
+        if self._waits(ticket):
+            return Where(Phase.SMOKING, PAUSED_SECONDS)
+        found = self._before_traffic(ticket, Phase.SMOKING, tested)
+        return replace(found, wait_s=PAUSED_SECONDS) if found.phase is Phase.SMOKING else found
 
-    def _after_smoke(self, now: EndpointState, record: Record) -> EndpointState:
-        definition, gates = record.definition, self.records.gates(now.endpoint, record.rollout)
-        if gates.promote is None and definition.shadow_pairs > 0:
-            return self.moves.shadow(now, definition.shadow_share)
-        if gates.promote is None and definition.strategy is Strategy.CANARY:
-            return self._begin_canary(now, record)
-        return self.moves.switch(now)
+    def _waits(self, ticket: Ticket) -> bool:
+        """Whether it is paused and all traffic would come after the tests: then it is not tested
+        before somebody goes on with it. A canary or shadow waits in its own phase."""
+        gates = self.records.gates(ticket.endpoint, ticket.rollout)
+        if gates.paused is None or gates.abort is not None:
+            return False
+        record, live = (
+            self.records.find(ticket.endpoint),
+            self.tools.store.load(ticket.endpoint).live,
+        )
+        definition = record.definition if record else None
+        beside = definition is not None and (
+            definition.shadow_pairs > 0 or definition.strategy is Strategy.CANARY
+        )
+        return live is None or not beside
+
+    def _after_smoke(
+        self, now: EndpointState, record: Record | None, gates: Gates
+    ) -> EndpointState:
+        if now.live is not None and record is not None and gates.promote is None:
+            if record.definition.shadow_pairs > 0:
+                return self.moves.shadow(now, record.definition.shadow_share)
+            if record.definition.strategy is Strategy.CANARY:
+                return self._begin_canary(now, record)
+        return now if gates.paused is not None else self.moves.switch(now)
 
     def _begin_canary(self, now: EndpointState, record: Record) -> EndpointState:
         """Nobody is moved yet: the watch does that, when its first reading is there."""
@@ -185,8 +206,8 @@ class Conductor:
 
     def enter_canary(self, ticket: Ticket) -> Where:
         """From the shadow phase to the canary."""
-        record = self.records.load(ticket.endpoint)
         with self._locked(ticket) as now:
+            record = self.records.find(ticket.endpoint)
             if now is not None and now.phase is Phase.SHADOWING and record is not None:
                 self._begin_canary(now, record)
         return self.where(ticket)
@@ -203,6 +224,9 @@ class Conductor:
         found = self.where(ticket)
         if found.phase is not Phase.WATCHING:
             return found
+        aborted = self.records.gates(ticket.endpoint, ticket.rollout).abort
+        if aborted is not None:  # it was asked for in the moment of the promotion
+            return self._back(ticket, aborted)
         until = self.tools.store.load(ticket.endpoint).rollback_until or 0.0
         left = until - self.tools.clock.now().timestamp()
         return replace(found, wait_s=min(max(left, 1.0), 3600.0))
@@ -222,7 +246,7 @@ class Conductor:
         if not self.where(ticket).over:
             return self.where(ticket)
         with self.tools.store.locked(ticket.endpoint, patience=PATIENCE_SECONDS):
-            found, record = self.where(ticket), self.records.load(ticket.endpoint)
+            found, record = self.where(ticket), self.records.find(ticket.endpoint)
             if found.over and record is not None and record.rollout == ticket.rollout:
                 self._conclude(record)
         return found
@@ -230,7 +254,7 @@ class Conductor:
     def _conclude_latest(self, endpoint: str) -> None:
         """Its record makes room for the next rollout's: the stage that waits for the end of its
         window may sleep for long yet."""
-        record = self.records.load(endpoint)
+        record = self.records.find(endpoint)
         if record is not None:
             self._conclude(record)
 
@@ -242,7 +266,17 @@ class Conductor:
             record = msgspec.structs.replace(record, outcome=outcome, mark=new_id())
             self.records.save(record, synced=True)
             self.observe("concluded", "")
-        self.tools.log.append(events.finished(self.tools.workspace.name, record))
+        self.tell(events.finished(self.tools.workspace.name, record))
+
+    def tell(self, event: Event) -> bool:
+        """Hand an event to the ledger; false when even its journal does not take it, e.g. on a full
+        disk. What takes users off a candidate never waits for that."""
+        try:
+            self.tools.log.append(event)
+        except Unavailable as full:
+            self.observe("untold", f"{event.kind}: {full.message}")
+            return False
+        return True
 
     def gate(self, ticket: Ticket, name: str, wish: Wish) -> None:
         """What a person asks of a rollout: ``pause``, ``resume``, ``promote`` or ``abort``.
@@ -268,7 +302,7 @@ class Conductor:
             changed = msgspec.structs.replace(gates, **ends, **{_GATES[name]: wish})
             self.records.save_gates(ticket.endpoint, changed)
         self.observe("gate-saved", "")
-        self.tools.log.append(
+        self.tell(
             events.gated(self.tools.workspace.name, ticket.endpoint, ticket.rollout, name, wish)
         )
 
@@ -282,17 +316,24 @@ class Conductor:
         Raises
         ------
         Conflict: (``rollout-over``) there is nothing to go back from.
+        Unavailable: the gate could not be written, e.g. on a full disk; all else was done.
         """
         if self.where(ticket).over:
             raise _over(ticket, "over: there is nothing to go back from")
-        with _unless("rollout-over"):
-            self.gate(ticket, "abort", wish)
+        unwritten: Unavailable | None = None
+        try:
+            with _unless("rollout-over"):
+                self.gate(ticket, "abort", wish)
+        except Unavailable as error:
+            unwritten = error
         with _unless("rollout-in-progress"):
             self.leave(ticket, wish)
         found = self.where(ticket)
-        if found.over or found.phase in BEFORE_TRAFFIC | BESIDE_STABLE:
-            return found  # a stage that is still at work stops itself: the gate stands
-        return self._back(ticket, wish)
+        if not found.over and found.phase not in BEFORE_TRAFFIC | BESIDE_STABLE:
+            found = self._back(ticket, wish)
+        elif unwritten is not None and not found.over:
+            raise unwritten  # else a stage that is still at work stops itself: the gate stands
+        return found
 
     def _back(self, ticket: Ticket, wish: Wish) -> Where:
         """From the switch on: what is under way is finished, then traffic goes back."""
@@ -302,6 +343,12 @@ class Conductor:
                 if settled.rollout == ticket.rollout and settled.previous is not None:
                     self.moves.roll_back(settled, {"reason": wish.reason}, wish.actor)
         return self.where(ticket)
+
+    def lost(self, ticket: Ticket) -> Where:
+        """Nothing is known any more of what a candidate has shown: users do not stay with it."""
+        at = self.tools.clock.now().timestamp()
+        words = "its record is lost or broken: nothing is known of its evidence"
+        return self.leave(ticket, Wish(events.ACTOR, words, at))
 
     def leave(
         self, ticket: Ticket, wish: Wish, evidence: Mapping[str, object] | None = None
@@ -316,16 +363,20 @@ class Conductor:
         return self.where(ticket)
 
     def promote(self, ticket: Ticket) -> Where:
-        """All traffic moves to the candidate."""
+        """All traffic moves to the candidate, unless somebody has aborted it meanwhile."""
         with self._locked(ticket) as now:
-            if now is not None and now.phase in BESIDE_STABLE:
+            if now is not None and now.phase in BESIDE_STABLE and not self._given_up(ticket):
                 self.moves.switch(now)
         return self.where(ticket)
 
+    def _given_up(self, ticket: Ticket) -> bool:
+        return self.records.gates(ticket.endpoint, ticket.rollout).abort is not None
+
     def step(self, ticket: Ticket, weight: int) -> Where:
-        """``weight`` of 10,000 units reach the candidate; done already when it is so."""
+        """``weight`` of 10,000 units reach the candidate; done already when it is so, and not done
+        when somebody has aborted it meanwhile."""
         with self._locked(ticket) as now:
-            if now is not None and now.phase in BESIDE_STABLE | {Phase.SMOKING}:
+            if now is not None and now.phase is Phase.CANARY and not self._given_up(ticket):
                 self.moves.canary(now, weight)
         return self.where(ticket)
 

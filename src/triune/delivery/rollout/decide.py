@@ -92,20 +92,35 @@ def _doubt(definition: Definition, progress: Progress, _: Tick | Gap, __: Gates)
     return Decision(Verdict.FAIL, Action.ASK, words, named)
 
 
-def _unknown(_: Definition, __: Progress, reading: Tick | Gap, ___: Gates) -> Decision | None:
+def _unknown(
+    definition: Definition, progress: Progress, reading: Tick | Gap, _: Gates
+) -> Decision | None:
     """A gap in the readings is never a pass."""
     if isinstance(reading, Tick):
         return None
+    if _overdue(definition, progress):
+        return _ask(definition, reading.why)
     return Decision(Verdict.NOT_YET, Action.HOLD, reading.why)
+
+
+def _overdue(definition: Definition, progress: Progress) -> bool:
+    return progress.watched_s - progress.granted_s >= definition.horizon_s
+
+
+def _ask(definition: Definition, why: str) -> Decision:
+    words = f"{definition.horizon_s:.0f} s are over without a decision ({why}); a person decides"
+    return Decision(Verdict.NOT_YET, Action.ASK, words)
 
 
 def _exposure(
     definition: Definition, progress: Progress, _: Tick | Gap, __: Gates
 ) -> Decision | None:
-    enough = progress.step_requests >= definition.min_requests
+    enough = not analysis.unmeasured(definition, progress)
     long = progress.step_s >= definition.step_s
     clear = enough and analysis.cleared(definition, progress)
     if not (enough and long) and not clear:
+        return None
+    if _suspected(definition, progress):
         return None
     why = "every metric is shown to do no harm" if clear else "no metric shows harm"
     seen = f"{why} after {progress.step_requests} requests in {progress.step_s:.3g} s"
@@ -114,20 +129,35 @@ def _exposure(
     return Decision(Verdict.PASS, Action.PROMOTE, seen)
 
 
+def _suspected(definition: Definition, progress: Progress) -> bool:
+    """Half-way to the proof of harm, on the scale of its logarithm: no time to move more users."""
+    log_e = analysis.evidence(definition, progress, Mode.AUTOMATIC)
+    return log_e >= log(1.0 / definition.alpha) / 2
+
+
 def _not_yet(definition: Definition, progress: Progress) -> Decision:
-    if progress.judged_s - progress.granted_s >= definition.horizon_s:
-        words = (
-            f"{definition.horizon_s:.0f} s are over without the {definition.min_requests} requests "
-            "of this step; a person decides"
-        )
-        return Decision(Verdict.NOT_YET, Action.ASK, words)
+    if _overdue(definition, progress):
+        return _ask(definition, _lacking(definition, progress))
     if progress.warm_s < definition.warm_up_s and progress.judged_s == 0.0:
         return Decision(Verdict.NOT_YET, Action.HOLD, f"warming up for {definition.warm_up_s:g} s")
-    words = (
-        f"{progress.step_requests} of {definition.min_requests} requests, "
-        f"{progress.step_s:.3g} of {definition.step_s:.3g} s"
-    )
-    return Decision(Verdict.NOT_YET, Action.HOLD, words)
+    if progress.step_s >= definition.step_s and _suspected(definition, progress):
+        log_e = analysis.evidence(definition, progress, Mode.AUTOMATIC)
+        words = f"the step is prolonged: harm is suspected (e-value {_number(log_e)})"
+        return Decision(Verdict.NOT_YET, Action.HOLD, words)
+    return Decision(Verdict.NOT_YET, Action.HOLD, _lacking(definition, progress))
+
+
+def _lacking(definition: Definition, progress: Progress) -> str:
+    """How far the step has come."""
+    waited = f"{progress.step_s:.3g} of {definition.step_s:.3g} s"
+    late = [
+        name
+        for name in analysis.unmeasured(definition, progress)
+        if progress.step_requests >= definition.min_requests
+    ]
+    if late:
+        return f"{_list(tuple(late))} cannot be judged yet, {waited}"
+    return f"{progress.step_requests} of {definition.min_requests} requests, {waited}"
 
 
 def _list(names: tuple[MetricName, ...]) -> str:

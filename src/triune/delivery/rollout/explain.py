@@ -57,7 +57,9 @@ def _evidence(view: RolloutView) -> Iterator[str]:
     shown = [m for m in view.metrics if m.name in named]
     for metric in shown or ([] if view.over else view.metrics):
         yield _compared(metric)
-    if shown:
+    if shown and view.e < view.needed:
+        yield "So many at once need no statistics: the hard stop, outside the claim of alpha."
+    elif shown:
         yield (
             f"The evidence reached an e-value of {view.e:.3g}; {view.needed:.3g} was needed. "
             f"A harmless candidate gets there with a chance of at most 1 in {view.needed:.3g}, "

@@ -60,23 +60,34 @@ class Traffic:
         return self.errors / self.requests if self.requests else 0.0
 
 
-def answers(log: Log, endpoint: str, *, now: float, seconds: float = WINDOW_SECONDS) -> list[Seen]:
-    """The endpoint's answers of the last ``seconds``, in time order.
+def answers(
+    log: Log,
+    endpoint: str,
+    *,
+    now: float,
+    seconds: float = WINDOW_SECONDS,
+    release: str | None = None,
+) -> list[Seen]:
+    """The endpoint's answers in the ``seconds`` before ``now``, in time order; only those of one
+    release, and those that no release gave, when it is named.
 
     Of very many only the newest `MOST` good ones, and the failures since the oldest of them.
     """
     since = round((now - seconds) * 1e6)
-    served = list(islice(_answers(log, endpoint, SERVED, since), MOST))
+    until = round(now * 1e6)
+
+    def found(kind: str, since: int) -> Iterator[Seen]:
+        for stored in log.select(Query(kind=kind, since=since, until=until, newest_first=True)):
+            payload = stored.event.payload
+            if payload.get("endpoint") == endpoint and (
+                release is None or payload.get("release") in (release, None)
+            ):
+                yield _seen(stored.event, endpoint)
+
+    served = list(islice(found(SERVED, since), MOST))
     if len(served) == MOST:
         since = round(served[-1].at * 1e6)
-    failed = _answers(log, endpoint, FAILED, since)
-    return sorted([*served, *failed], key=lambda seen: seen.at)
-
-
-def _answers(log: Log, endpoint: str, kind: str, since: int) -> Iterator[Seen]:
-    for stored in log.select(Query(kind=kind, since=since, newest_first=True)):
-        if stored.event.payload.get("endpoint") == endpoint:
-            yield _seen(stored.event, endpoint)
+    return sorted([*served, *found(FAILED, since)], key=lambda seen: seen.at)
 
 
 def _seen(event: Event, endpoint: str) -> Seen:
@@ -117,12 +128,16 @@ def dispersions(seen: Iterable[Seen], tick_s: float) -> Mapping[MetricName, floa
     The halves are its instances where it has several, else the halves of its units: units are
     what a canary splits. A metric with fewer than `LEAST_TICKS` ticks is left out.
     """
+    everyone = list(seen)
+    width = _width(everyone, tick_s)
     ticks: dict[int, list[Seen]] = defaultdict(list)
-    for one in seen:
-        ticks[int(one.at // tick_s)].append(one)
+    for one in everyone:
+        ticks[int(one.at // width)].append(one)
     found = {}
+    several = len({one.instance for one in everyone if one.instance}) > 1
     for name in MetricName:
-        rows = [row for tick in ticks.values() if (row := _split(name, tick)) is not None]
+        halves = [_split(name, tick, several) for tick in ticks.values()]
+        rows = [row for row in halves if row is not None]
         if rows:
             first, both, share, total = zip(*rows, strict=True)
             estimate = phi(first, both, share, total)
@@ -131,27 +146,41 @@ def dispersions(seen: Iterable[Seen], tick_s: float) -> Mapping[MetricName, floa
     return found
 
 
-def _split(name: MetricName, tick: Sequence[Seen]) -> tuple[int, int, float, int] | None:
-    """Events of the first half and of both, the first half's share, and all requests."""
-    instances = sorted({one.instance for one in tick if one.instance})
-    bad = _bad(name, tick)
+def _width(seen: Sequence[Seen], tick_s: float) -> float:
+    """How long a stretch of the history is: a tick, or less where there is too little of it."""
+    if len(seen) < 2:
+        return tick_s
+    return min(tick_s, max((seen[-1].at - seen[0].at) / (2 * LEAST_TICKS), 1.0))
+
+
+def _split(
+    name: MetricName, tick: Sequence[Seen], several: bool
+) -> tuple[int, int, float, int] | None:
+    """Events of the first half and of both, the first half's share, and all requests.
+
+    What no instance has answered, since the gateway did, is in neither half of the instances.
+    """
+    if several:
+        tick = [one for one in tick if one.instance]
+    bad = _bad(name, tick) if tick else None
     if bad is None:
         return None
-    odd = set(instances[::2]) if len(instances) > 1 else set()
-    first = [one.instance in odd if odd else one.half == 0 for one in tick]
+    odd = set(sorted({one.instance or "" for one in tick})[::2])
+    first = [one.instance in odd if several else one.half == 0 for one in tick]
     events = sum(bad)
     mine = sum(1 for is_bad, is_first in zip(bad, first, strict=True) if is_bad and is_first)
     return mine, events, sum(first) / len(tick), len(tick)
 
 
 def _bad(name: MetricName, tick: Sequence[Seen]) -> list[bool] | None:
-    """Which requests went wrong in a metric's way; None for one that answers do not show."""
+    """Which requests went wrong in a metric's way; None for one that answers do not show. Timeouts
+    are errors, and scatter like them."""
     quantile = LATENCIES.get(name)
     if quantile is not None:
         times = [one.milliseconds or 0.0 for one in tick]
         threshold = float(np.quantile(times, quantile))
         return [time > threshold for time in times]
-    if name is MetricName.ERRORS:
+    if name in (MetricName.ERRORS, MetricName.TIMEOUTS):
         return [one.failed for one in tick]
     if name is MetricName.DEGRADED:
         return [one.degraded for one in tick]

@@ -169,7 +169,8 @@ def _metrics(table: RolloutTable) -> tuple[Metric, ...]:
 
 
 class MetricState(msgspec.Struct, frozen=True):
-    """What a metric has seen: requests and events of control (a) and candidate (b)."""
+    """What a metric has seen: requests and events of control (a) and candidate (b); ``step_n`` of
+    the candidate's requests came before the present step."""
 
     harm: HarmState = HarmState()
     no_harm: NoHarmState = NoHarmState()
@@ -177,6 +178,7 @@ class MetricState(msgspec.Struct, frozen=True):
     n_b: int = 0
     a: int = 0
     b: int = 0
+    step_n: int = 0
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -197,17 +199,12 @@ class Seen(msgspec.Struct, frozen=True):
         return {(upstream, stratum): tally for upstream, stratum, tally in self.rows}
 
 
-Scatter = tuple[int, int, float, int]
-"""A warm-up tick of two instances of one release: events of the second and of both, the second's
-share of the requests, and all requests."""
-
-
 class Progress(msgspec.Struct, frozen=True):
     """How far a rollout has come, in looks with readings; none of it depends on the clock.
 
-    ``judged_s`` are the seconds with readings after the warm-up, ``step_s`` and
-    ``step_requests`` those since the present step began. ``asked``: a person has been asked,
-    for the reason of ``doubts``; those a person has answered are ``acknowledged``, and the
+    ``watched_s`` are the seconds of all looks, ``judged_s`` those with readings after the
+    warm-up, ``step_s`` and ``step_requests`` those since the present step began. ``asked``: a
+    person has been asked, for the reason of ``doubts``; those a person has answered are ``acknowledged``, and the
     horizon counts from ``granted_s``. ``answer`` is the mark of the latest `Gates.resumed` when
     the person was asked: another one is the answer.
     """
@@ -215,6 +212,7 @@ class Progress(msgspec.Struct, frozen=True):
     step: int = 0
     looks: int = 0
     gaps: int = 0
+    watched_s: float = 0.0
     warm_s: float = 0.0
     judged_s: float = 0.0
     step_s: float = 0.0
@@ -222,7 +220,6 @@ class Progress(msgspec.Struct, frozen=True):
     exposed: int = 0
     exposed_errors: int = 0
     metrics: Mapping[MetricName, MetricState] = {}
-    scatter: Mapping[MetricName, tuple[Scatter, ...]] = {}
     asked: bool = False
     answer: str = ""
     doubts: tuple[MetricName, ...] = ()

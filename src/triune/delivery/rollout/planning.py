@@ -95,6 +95,7 @@ def _detection(
         tick_s=definition.tick_s,
         planned_ticks=definition.planned_ticks,
         phi=errors.phi if errors else definition.phi,
+        margin=errors.margin if errors else 0.0,
     )
 
 

@@ -11,30 +11,19 @@ from triune.delivery.rollout.model import Seen
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """The upstreams of the two arms that are compared; ``stable`` where control is a fresh
-    baseline beside it."""
+    """The upstreams of the two arms that are compared."""
 
     control: str
     candidate: str
-    stable: str | None = None
-
-    @property
-    def names(self) -> frozenset[str]:
-        """All of them."""
-        return frozenset(filter(None, (self.control, self.candidate, self.stable)))
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What both arms answered between two readings, by stratum; ``seconds`` long.
-
-    ``stable`` is there where control is a fresh baseline: two instances of one release.
-    """
+    """What both arms answered between two readings, by stratum; ``seconds`` long."""
 
     seconds: float
     control: Mapping[Stratum, Tally]
     candidate: Mapping[Stratum, Tally]
-    stable: Mapping[Stratum, Tally] | None = None
 
     def requests(self) -> tuple[int, int]:
         """Answers of control and candidate."""
@@ -68,10 +57,9 @@ def between(
         return Gap("the gateway was started anew: its counters began again")
     control = _since(before, after, contest.control)
     candidate = _since(before, after, contest.candidate)
-    stable = _since(before, after, contest.stable) if contest.stable else None
-    if control is None or candidate is None or (contest.stable and stable is None):
+    if control is None or candidate is None:
         return Gap("a counter went back")
-    return Tick(seconds, control, candidate, stable)
+    return Tick(seconds, control, candidate)
 
 
 def _since(before: Seen, after: Seen, upstream: str) -> Mapping[Stratum, Tally] | None:

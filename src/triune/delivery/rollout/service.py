@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from triune.core.errors import NotFound
+from triune.core.ids import time_of
 from triune.core.rollout_config import Strategy
 from triune.delivery.accesslog import SERVED
 from triune.delivery.releases import settings
@@ -16,7 +17,7 @@ from triune.delivery.rollout.conductor import Conductor
 from triune.delivery.rollout.explain import explain
 from triune.delivery.rollout.model import Definition, Record, Ticket, Wish, define
 from triune.delivery.rollout.view import RolloutView, view
-from triune.delivery.state import Role
+from triune.delivery.state import EndpointState, Role
 from triune.ledger.envelope import Event, person
 from triune.ledger.ports import Query
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from triune.delivery.rollout.planning import RolloutPlan
 
 FOLLOW_SECONDS = 0.05
+_AFTER_SECONDS = 60.0
+"""How long after the last look of a rollout an answer of its candidate may still go out."""
 _LEAST_ERROR_RATE = 0.01
 
 OnView = Callable[[RolloutView], None]
@@ -89,10 +92,10 @@ class Rollouts:
         ------
         NotFound: (``rollout-none``) there was none, or another one has come since.
         """
-        record = self._record(endpoint)
+        now = self.conductor.tools.store.load(endpoint)
+        record = self._record(now)
         if rollout is not None and record.rollout != rollout:
             raise _none(endpoint)
-        now = self.conductor.tools.store.load(endpoint)
         return view(record, now, self.conductor.records.gates(endpoint, record.rollout))
 
     def looks(self, view: RolloutView) -> Iterator[Event]:
@@ -109,7 +112,12 @@ class Rollouts:
 
     def users(self, view: RolloutView) -> int:
         """Distinct units that got an answer of the candidate before all users did."""
-        query = Query(kind=SERVED, since=round(view.started * 1e6))
+        until = None if not view.over or view.looked_at is None else view.looked_at + _AFTER_SECONDS
+        query = Query(
+            kind=SERVED,
+            since=round(view.started * 1e6),
+            until=None if until is None else round(until * 1e6),
+        )
         units = {
             stored.event.payload.get("unit")
             for stored in self.conductor.tools.log.select(query)
@@ -147,15 +155,28 @@ class Rollouts:
         """How a rollout of this endpoint would go."""
         return define(settings(self.conductor.tools.workspace, endpoint).rollout, strategy)
 
-    def _record(self, endpoint: str) -> Record:
-        record = self.conductor.records.load(endpoint)
-        if record is None:
-            settings(self.conductor.tools.workspace, endpoint)
-            raise _none(endpoint)
-        return record
+    def _record(self, now: EndpointState) -> Record:
+        """The record of the latest rollout. One that is lost or broken is made up from the state:
+        what it has seen is gone, that it is under way is not."""
+        record, pending = self.conductor.records.find(now.endpoint), now.pending
+        if record is not None and (pending is None or pending.rollout == record.rollout):
+            return record
+        if pending is None:
+            settings(self.conductor.tools.workspace, now.endpoint)
+            raise _none(now.endpoint)
+        return Record(
+            rollout=pending.rollout,
+            endpoint=now.endpoint,
+            release=pending.arm.release,
+            stable=now.live.release if now.live else None,
+            actor=pending.actor,
+            started=time_of(pending.rollout).timestamp(),
+            definition=define(None, pending.strategy),
+        )
 
     def _current(self, endpoint: str) -> Ticket:
-        record = self._record(endpoint)
+        """The rollout that a person means: the one under way, else the latest."""
+        record = self._record(self.conductor.tools.store.load(endpoint))
         return Ticket(endpoint, record.rollout)
 
     def _wish(self, reason: str, actor: str | None) -> Wish:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from triune.core.errors import Unavailable
+from triune.core.errors import Conflict, Unavailable
 from triune.core.ids import new_id
 from triune.core.rollout_config import Strategy
 from triune.delivery.rollout import events
@@ -17,7 +17,7 @@ from triune.delivery.rollout.model import Definition, Gates, Record, Ticket, Wis
 from triune.delivery.rollout.shadow import ShadowState, ShadowWatch
 from triune.delivery.rollout.shadow_gate import Judgement, Limits, judge
 from triune.delivery.rollout.verdict import Verdict
-from triune.delivery.rollout.watch import Stamps, lost, urgent
+from triune.delivery.rollout.watch import Stamps, superseded, urgent
 from triune.delivery.state import Arm, EndpointState, Outcome, Phase
 from triune.ledger.envelope import microseconds
 
@@ -47,16 +47,28 @@ class Shadowing:
         where = self._conductor.where(self._ticket)
         if where.phase is not Phase.SHADOWING:
             return where
-        record = self._conductor.records.load(self._ticket.endpoint)
+        record = self._conductor.records.find(self._ticket.endpoint)
         if record is None or record.rollout != self._ticket.rollout:
-            raise lost(self._ticket)
+            return self._conductor.lost(self._ticket)
+        try:
+            return self._turn(record)
+        except Conflict as conflict:
+            if conflict.reference != "rollout-superseded":
+                raise
+            return self._conductor.where(self._ticket)
+
+    def _turn(self, record: Record) -> Where:
         gates = self._conductor.records.gates(self._ticket.endpoint, self._ticket.rollout)
         self._stamps.taken()
         self._take_over(record)
         if self._due(record) > 0.0 and not urgent(gates):
             return Where(Phase.SHADOWING, self._due(record))
-        self._looked = self._tools.clock.monotonic()
-        record, judgement = self._look(record)
+        before, self._looked = self._looked, self._tools.clock.monotonic()
+        passed = 0.0 if before is None else self._looked - before
+        progress = msgspec.structs.replace(
+            record.progress, watched_s=record.progress.watched_s + passed
+        )
+        record, judgement = self._look(msgspec.structs.replace(record, progress=progress))
         self._act(record, judgement, gates)
         found = self._conductor.where(self._ticket)
         return found if found.over else Where(found.phase, record.definition.tick_s)
@@ -77,6 +89,8 @@ class Shadowing:
 
     def _look(self, record: Record) -> tuple[Record, Judgement]:
         now = self._tools.store.load(self._ticket.endpoint)
+        if now.phase is not Phase.SHADOWING:
+            raise superseded(self._ticket)
         if self._watch is None:
             self._watch = self._open(now, record.definition)
         before = record.shadow or ShadowState.begin(microseconds(self._tools.clock.now()))
@@ -95,7 +109,7 @@ class Shadowing:
         return kept, judgement
 
     def _tell(self, record: Record, judgement: Judgement) -> None:
-        self._tools.log.append(events.compared(self._tools.workspace.name, record, judgement))
+        self._conductor.tell(events.compared(self._tools.workspace.name, record, judgement))
 
     def _open(self, now: EndpointState, definition: Definition) -> ShadowWatch:
         assert now.pending is not None
@@ -116,6 +130,15 @@ class Shadowing:
             self._leave(judgement, {})
         elif judgement.verdict is Verdict.PASS and gates.paused is None:
             self._on(record)
+        elif gates.paused is None and gates.resumed is None:
+            self._ask(definition, record)
+
+    def _ask(self, definition: Definition, record: Record) -> None:
+        """Once, when the horizon is over without a verdict, e.g. for want of traffic."""
+        if record.progress.watched_s >= definition.horizon_s:
+            at = self._tools.clock.now().timestamp()
+            words = f"{definition.horizon_s:.0f} s are over without a verdict; a person decides"
+            self._conductor.gate(self._ticket, "pause", Wish(events.ACTOR, words, at))
 
     def _on(self, record: Record) -> None:
         if record.definition.strategy is Strategy.CANARY:

@@ -1,7 +1,8 @@
 """What rollouts know, as files: one record for each endpoint, its human gates beside it.
 
-The record has one writer, the watch that holds the endpoint's watch lock; the gates have
-another, whoever a person asked. So neither ever overwrites what the other has just written.
+A record is only ever replaced by a later one of the same rollout: a watch that is late finds that
+its rollout is over and stops. The gates are a file of their own, so that what a person asks never
+meets what a watch has just seen.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import TypeVar
 import msgspec
 
 from triune.core.config import slug
-from triune.core.errors import Refused, Unavailable
+from triune.core.errors import Conflict, Refused, Unavailable
 from triune.core.files import locked, write_atomic
-from triune.delivery.rollout.model import Gates, Record, Ticket
+from triune.delivery.rollout.model import Gates, Record, Ticket, Wish
 
 Held = TypeVar("Held", Record, Gates)
 
@@ -37,22 +38,53 @@ class RecordStore:
         """
         return _read(self._path(endpoint), Record)
 
-    def save(self, record: Record, *, synced: bool = False) -> Record:
-        """Replace the endpoint's record; it survives kill -9, with ``synced`` a power cut too.
+    def create(self, record: Record) -> Record:
+        """Begin the record of a rollout, in place of the one before it; survives a power cut.
 
         Raises
         ------
         Unavailable: (``rollout-record-unwritable``) e.g. on a full disk; the old one stays.
         """
-        _write(self._path(record.endpoint), record, synced=synced)
+        with locked(self._path(record.endpoint).with_suffix(".record.lock")):
+            _write(self._path(record.endpoint), record, synced=True)
         return record
+
+    def save(self, record: Record, *, synced: bool = False) -> Record:
+        """Go on with a rollout's record; it survives kill -9, with ``synced`` a power cut too.
+
+        Raises
+        ------
+        Conflict: (``rollout-superseded``) the rollout has ended, or another one has begun.
+        Unavailable: (``rollout-record-unwritable``) e.g. on a full disk; the old one stays.
+        """
+        path = self._path(record.endpoint)
+        with locked(path.with_suffix(".record.lock")):
+            now = self.find(record.endpoint)
+            if now is not None and (now.rollout != record.rollout or now.outcome):
+                raise Conflict(
+                    "rollout-superseded",
+                    f"the rollout of {record.release} at {record.endpoint} is over",
+                    context=record.rollout,
+                    hint="`triune rollout status` shows what there is now.",
+                )
+            _write(path, record, synced=synced)
+        return record
+
+    def find(self, endpoint: str) -> Record | None:
+        """`load`, but a file that is broken is as good as none."""
+        with suppress(Refused):
+            return self.load(endpoint)
+        return None
 
     def unconcluded(self) -> list[Ticket]:
         """The rollouts that have not ended. A file that has not changed is not read again;
         a broken one is left out: the endpoint's own commands say what to do about it."""
         found = []
         for path in sorted(self._folder.glob("*.json")):
-            status = path.stat()
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
             stamp = (status.st_mtime_ns, status.st_ino)
             if self._known.get(path, (None, None))[0] != stamp:
                 self._known[path] = (stamp, _open_ticket(path))
@@ -62,8 +94,14 @@ class RecordStore:
         return found
 
     def gates(self, endpoint: str, rollout: str) -> Gates:
-        """What people asked of this rollout; nothing of an earlier one counts."""
-        found = _read(self.gates_path(endpoint), Gates)
+        """What people asked of this rollout; nothing of an earlier one counts.
+
+        What cannot be read may have been a pause: the rollout holds until somebody says more.
+        """
+        try:
+            found = _read(self.gates_path(endpoint), Gates)
+        except Refused as broken:
+            return Gates(rollout, paused=Wish("service:controller", broken.message, 0.0))
         return found if found and found.rollout == rollout else Gates(rollout)
 
     @contextmanager
@@ -105,7 +143,7 @@ def _read(path: Path, kind: type[Held]) -> Held | None:
             "rollout-record-broken",
             f"not what a rollout wrote: {error}",
             context=str(path),
-            hint="Remove the file: the rollout then goes on with fresh evidence.",
+            hint="`triune rollout abort` returns all traffic to the stable release.",
         ) from error
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from triune.core.errors import TriuneError, Unavailable
+from triune.core.errors import Conflict, Unavailable
 from triune.core.ids import new_id
 from triune.core.rollout_config import MetricName
 from triune.delivery.gateway.model import Snapshot
@@ -90,9 +90,17 @@ class Watch:
         where = self._conductor.where(self._ticket)
         if where.phase is not Phase.CANARY:
             return where
-        record = self._conductor.records.load(self._ticket.endpoint)
+        record = self._conductor.records.find(self._ticket.endpoint)
         if record is None or record.rollout != self._ticket.rollout:
-            raise lost(self._ticket)
+            return self._conductor.lost(self._ticket)
+        try:
+            return self._turn(record)
+        except Conflict as conflict:
+            if conflict.reference != "rollout-superseded":
+                raise
+            return self._conductor.where(self._ticket)
+
+    def _turn(self, record: Record) -> Where:
         gates = self._conductor.records.gates(self._ticket.endpoint, self._ticket.rollout)
         self._stamps.taken()
         if self._take_over(record, gates) or self._catch_up(record, gates):
@@ -121,20 +129,19 @@ class Watch:
         now, last = self._tools.store.load(self._ticket.endpoint), record.last
         if now.pending is not None and now.pending.weight > 0:
             self._conductor.step(self._ticket, now.pending.weight)
-        if last is not None:
-            self._retell(record, last)
-        self._taken_over = True
+        self._taken_over = last is None or self._retell(record, last)
         if last is None or not _undone(record, last, gates):
             return False
         self._act(record, last)
         return True
 
-    def _retell(self, record: Record, last: Look) -> None:
+    def _retell(self, record: Record, last: Look) -> bool:
         workspace, ticket = self._tools.workspace.name, self._ticket
-        self._tools.log.append(events.looked(workspace, record, last))
-        if last.asks:
+        told = self._conductor.tell(events.looked(workspace, record, last))
+        if told and last.asks:
             asked = events.gated(workspace, ticket.endpoint, ticket.rollout, "pause", _wish(last))
-            self._tools.log.append(asked)
+            told = self._conductor.tell(asked)
+        return told
 
     def _catch_up(self, record: Record, gates: Gates) -> bool:
         """Make the share what the record says; true when that leaves nothing to look at yet.
@@ -149,6 +156,8 @@ class Watch:
         if weight == 0 and gates.paused is not None:
             return True
         self._conductor.step(self._ticket, wanted)
+        if record.seen is not None:
+            return False
         self._conductor.records.save(msgspec.structs.replace(record, seen=self._read(now)))
         self._looked = self._tools.clock.monotonic()
         return True
@@ -160,7 +169,7 @@ class Watch:
         return max(0.0, record.definition.tick_s - passed)
 
     def _look(self, record: Record, gates: Gates) -> tuple[Record, Look]:
-        now = self._tools.store.load(self._ticket.endpoint)
+        now = self._now()
         contest = _contest(now)
         seconds, at = self._passed(record), self._tools.clock.now().timestamp()
         after = self._read(now)
@@ -168,17 +177,26 @@ class Watch:
         progress = _resumed(record, gates)
         quality = record.quality
         if isinstance(reading, Gap):
-            progress = msgspec.structs.replace(progress, gaps=progress.gaps + 1)
+            progress = msgspec.structs.replace(
+                progress, gaps=progress.gaps + 1, watched_s=progress.watched_s + seconds
+            )
         elif _warming(record, progress):
-            progress = analysis.warm(record.definition, progress, reading)
+            progress = analysis.warm(progress, reading)
         else:
-            record, progress = _judging(record, progress)
             quality, cohorts = self._cohorts(record, now)
             progress = analysis.judged(record.definition, progress, reading, cohorts)
         read = msgspec.structs.replace(
             record, progress=progress, seen=after or record.seen, quality=quality
         )
         return self._keep(read, reading, gates, at)
+
+    def _now(self) -> EndpointState:
+        """The endpoint's state, still in this canary; a look that finds another one is over."""
+        now = self._tools.store.load(self._ticket.endpoint)
+        ours = now.pending is not None and now.pending.rollout == self._ticket.rollout
+        if not ours or now.phase is not Phase.CANARY:
+            raise superseded(self._ticket)
+        return now
 
     def _keep(
         self, record: Record, reading: Tick | Gap, gates: Gates, at: float
@@ -208,7 +226,10 @@ class Watch:
         kept = msgspec.structs.replace(record, progress=progress, last=look, mark=new_id())
         self._conductor.records.save(kept, synced=decision.action is not Action.HOLD)
         self._conductor.observe(f"kept-{look.action.value}", "")
-        self._tools.log.append(events.looked(self._tools.workspace.name, kept, look))
+        # Not told now, it is told at the next turn; what the look decides does not wait for that.
+        self._taken_over = self._conductor.tell(
+            events.looked(self._tools.workspace.name, kept, look)
+        )
         self._conductor.observe(f"told-{look.action.value}", "")
         return kept, look
 
@@ -228,7 +249,7 @@ class Watch:
     def _advance(self, record: Record) -> None:
         """The next step is durable before the share rises; see `_catch_up`."""
         step = record.progress.step + 1
-        progress = msgspec.structs.replace(record.progress, step=step, step_s=0.0, step_requests=0)
+        progress = analysis.next_step(record.progress)
         kept = msgspec.structs.replace(record, progress=progress)
         self._conductor.records.save(kept, synced=True)
         self._conductor.step(self._ticket, record.definition.steps[step])
@@ -239,7 +260,9 @@ class Watch:
             snapshot = self._snapshot()
         except Unavailable:
             return None
-        return Seen.of(snapshot, self._tools.clock.now().timestamp(), _contest(now).names)
+        contest = _contest(now)
+        names = frozenset({contest.control, contest.candidate})
+        return Seen.of(snapshot, self._tools.clock.now().timestamp(), names)
 
     def _passed(self, record: Record) -> float:
         """Seconds since the last reading. Within one process by the monotonic clock; after a
@@ -275,21 +298,8 @@ _LAST = frozenset({Action.ROLL_BACK, Action.PROMOTE})
 def _contest(now: EndpointState) -> Contest:
     assert now.pending is not None
     assert now.live is not None
-    candidate, baseline = now.pending.arm.upstream, now.pending.baseline
-    if baseline is None:
-        return Contest(now.live.upstream, candidate)
-    return Contest(baseline.upstream, candidate, now.live.upstream)
-
-
-def _judging(record: Record, progress: Progress) -> tuple[Record, Progress]:
-    """What the warm-up has shown of the scatter holds from the first tick that is judged."""
-    if not progress.scatter:
-        return record, progress
-    definition = analysis.settled(record.definition, progress)
-    return (
-        msgspec.structs.replace(record, definition=definition),
-        msgspec.structs.replace(progress, scatter={}),
-    )
+    control = now.pending.baseline or now.live
+    return Contest(control.upstream, now.pending.arm.upstream)
 
 
 def _quality(record: Record, now: EndpointState) -> QualityRule:
@@ -330,7 +340,7 @@ def _resumed(record: Record, gates: Gates) -> Progress:
         progress,
         asked=False,
         acknowledged=progress.acknowledged | frozenset(progress.doubts),
-        granted_s=progress.judged_s,
+        granted_s=progress.watched_s,
     )
 
 
@@ -364,11 +374,11 @@ def _why(record: Record, look: Look) -> dict[str, object]:
     }
 
 
-def lost(ticket: Ticket) -> TriuneError:
-    """The error for a rollout whose evidence somebody has removed."""
-    return TriuneError(
-        "rollout-record-lost",
-        f"the record of the rollout at {ticket.endpoint} is gone",
+def superseded(ticket: Ticket) -> Conflict:
+    """A look finds that its rollout is over."""
+    return Conflict(
+        "rollout-superseded",
+        f"the rollout at {ticket.endpoint} is over",
         context=ticket.rollout,
-        hint="`triune rollout abort` returns all traffic to the stable release.",
+        hint="`triune rollout status` shows what there is now.",
     )

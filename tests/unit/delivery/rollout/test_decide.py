@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import exp
+
 import msgspec
 import pytest
 
@@ -103,6 +105,18 @@ def test_no_traffic_until_the_horizon_asks_a_person() -> None:
     assert decide(how, granted, QUIET, NO_GATES).action is Action.HOLD
 
 
+def test_a_step_is_prolonged_while_harm_is_suspected() -> None:
+    how = definition(step_s=10, min_requests=100, hard_stop_errors=1000)
+    odd = tick(candidate=(100, 6))
+    progress = after(how, odd)
+    assert 10 <= exp(analysis.gate_evidence(how, progress)) < 100
+    found = decide(how, progress, odd, NO_GATES)
+    assert (found.verdict, found.action) == (Verdict.NOT_YET, Action.HOLD)
+    assert "suspected" in found.reason
+    calm = after(how, *[GOOD] * 60, begin=progress)
+    assert decide(how, calm, GOOD, NO_GATES).action is Action.ADVANCE
+
+
 def test_no_harm_that_is_shown_ends_a_step_early() -> None:
     how = definition(step_s=10_000, metrics=[{"name": "errors"}])
     busy = tick((90_000, 900), (10_000, 100))
@@ -113,23 +127,10 @@ def test_no_harm_that_is_shown_ends_a_step_early() -> None:
 
 def test_the_warm_up_is_seen_but_not_judged() -> None:
     how = definition(warm_up_s=120)
-    progress = analysis.warm(how, Progress(), HARM)
+    progress = analysis.warm(Progress(), HARM)
     assert (progress.warm_s, progress.judged_s, progress.exposed) == (10.0, 0.0, 100)
     assert dict(progress.metrics) == {}
     assert "warming up" in decide(how, progress, GOOD, NO_GATES).reason
-
-
-def test_a_warm_up_beside_a_baseline_shows_how_events_scatter() -> None:
-    how = definition(baseline=True, warm_up_s=300)
-    progress = Progress()
-    for number in range(30):
-        # One of two equal instances has all the errors of a tick: they come six at a time.
-        sick = {Stratum.UNIT: Tally(500, 6)}, {Stratum.UNIT: Tally(500, 0)}
-        stable, baseline = sick if number % 2 else sick[::-1]
-        beside = Tick(10.0, baseline, {Stratum.UNIT: Tally(500, 3)}, stable)
-        progress = analysis.warm(how, progress, beside)
-    errors = next(m for m in analysis.settled(how, progress).metrics if m.name == "errors")
-    assert errors.phi == pytest.approx(6.0, rel=0.05)
 
 
 def test_a_slower_tail_is_harm_and_a_floor_below_it_is_not() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.evidence import CONTEST, seen, tally
 from triune.delivery.gateway.model import Stratum
-from triune.delivery.rollout.readings import Contest, Gap, Tick, between
+from triune.delivery.rollout.readings import Gap, Tick, between
 
 
 def test_a_tick_is_what_came_in_between() -> None:
@@ -43,12 +43,3 @@ def test_what_is_not_known_is_a_gap(before: object, later: object, why: str) -> 
     found = between(before, later, CONTEST, 1.0)  # type: ignore[arg-type]
     assert isinstance(found, Gap)
     assert why in found.why
-
-
-def test_with_a_baseline_the_stable_arm_is_read_as_well() -> None:
-    contest = Contest("baseline", "candidate", "stable")
-    found = between(seen(stable=tally(1)), seen(stable=tally(7), baseline=tally(2)), contest, 1.0)
-    assert isinstance(found, Tick)
-    assert found.stable is not None
-    assert found.stable[Stratum.UNIT].requests == 6
-    assert found.requests() == (2, 0)

@@ -66,27 +66,32 @@ class RolloutWorker:
     watches: Watches
     tell: Tell
     threads: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="rollout")
+        default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="look")
     )
+    movers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="move")
+    )
+    """Starting and draining take long; a look must not wait for them."""
 
     def activities(self) -> Sequence[Callable[..., Any]]:
         """One for each phase, so that Temporal's pages show where a rollout is, and the gate."""
         return [*(self._activity(phase) for phase in Phase), self._gate()]
 
     def _activity(self, phase: Phase) -> Callable[[Order], Coroutine[Any, Any, Step]]:
-        async def stage(order: Order) -> Step:
+        async def run(order: Order) -> Step:
             ticket = Ticket(order.endpoint, order.rollout)
             async with _beating(order.beat_s):
                 where = await self._call(self.conductor.where, ticket)
                 if where.phase is phase and phase in BESIDE_STABLE:
                     where = await self._watch(phase, ticket, order.round_s)
                 elif where.phase is phase:
-                    where = await self._call(self.conductor.unattended()[phase], ticket)
+                    stage = self.conductor.unattended()[phase]
+                    where = await self._call(stage, ticket, pool=self.movers)
                 if where.over:
                     where = await self._call(self.conductor.conclude, ticket)
             return Step(where.phase.value if where.phase else "", where.wait_s)
 
-        return activity.defn(name=f"{STAGE}.{phase.value}")(stage)
+        return activity.defn(name=f"{STAGE}.{phase.value}")(run)
 
     def _gate(self) -> Callable[[Asked], Coroutine[Any, Any, None]]:
         async def gate(asked: Asked) -> None:
@@ -119,7 +124,7 @@ class RolloutWorker:
             while loop.time() < until:
                 try:
                     where: Where = await self._call(watch.turn)
-                except Unavailable as error:
+                except (Unavailable, Conflict) as error:
                     # Begun anew here: Temporal, which would otherwise do it, may be away as well.
                     self.tell(f"{ticket.endpoint}: {error.reference}: {error.message}")
                     watch = self.watches(phase, ticket)
@@ -142,11 +147,16 @@ class RolloutWorker:
         while (left := until - loop.time()) > 0 and not watch.changed():
             await asyncio.sleep(min(left, POLL_SECONDS))
 
-    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def _call(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        pool: ThreadPoolExecutor | None = None,
+    ) -> Any:
         """Run it in a thread. One that Temporal takes the activity from meanwhile is waited for:
         what runs in it needs the locks that are held for it."""
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self.threads, function, *arguments)
+        running = loop.run_in_executor(pool or self.threads, function, *arguments)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:

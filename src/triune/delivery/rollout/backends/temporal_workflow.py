@@ -19,7 +19,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 ROUNDS = 50
-ROUND_SECONDS = 3600.0
+ROUND_SECONDS = 7 * 86_400.0
 STAGE = "stage"
 GATE = "gate"
 _AGAIN = RetryPolicy(
