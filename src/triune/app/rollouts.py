@@ -115,8 +115,7 @@ class Prior:
             seen = history.answers(log, record.endpoint, now=before, release=record.stable)
         except Unavailable:
             seen = []
-        found = history.dispersions(seen, record.definition.tick_s)
-        return history.tempered(record.definition, found)
+        return history.prior(record.definition, seen)
 
 
 @dataclass(frozen=True)

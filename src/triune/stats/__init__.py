@@ -10,6 +10,7 @@ Is the candidate hurting users? Looked at after every tick, from counts by arm:
 - ``tails``: latency as events, who is above the pooled quantile
 - ``gate``: several metrics, one verdict
 - ``dispersion``: how far from independent the events are, and the tempering
+- ``split``: what the units that the candidate gets cause by themselves
 - ``count_ratio``: do two arms see events at the same rate?
 
 Which variant is better? The effect of two arms:

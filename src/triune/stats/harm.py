@@ -79,12 +79,16 @@ class HarmTest:
         A cut likelihood ratio is a smaller one, so the guarantee stands. For events that one
         moment of one process causes together, as slow answers are when it is held up for a
         second: then a single tick proves nothing, however many requests it held up
+    offset: a log odds ratio, at least 0, that is tolerated besides: what the split of the units
+        may cause by itself (:mod:`triune.stats.split`). It may be another one in every tick, as
+        long as it does not look at the tick's outcomes
     """
 
     margin: float = 0.0
     planned_ticks: int | None = 8640
     phi: float = 1.0
     tick_limit: float = math.inf
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.margin < math.inf:
@@ -93,14 +97,21 @@ class HarmTest:
             raise ValueError(f"phi must be at least 1, not {self.phi}")
         if self.planned_ticks is not None and self.planned_ticks < 1:
             raise ValueError(f"planned_ticks must be at least 1, not {self.planned_ticks}")
+        if not 0.0 <= self.offset < math.inf:
+            raise ValueError(f"offset must be at least 0, not {self.offset}")
         if not self.tick_limit > 1.0:
             raise ValueError(f"tick_limit must be above 1, not {self.tick_limit}")
         if not self.odds_ratios:
             raise ValueError(f"no alternative of {GRID} lies above the margin {self.margin}")
 
     @property
+    def tolerated(self) -> float:
+        """The odds ratio that is no harm, less 1."""
+        return (1.0 + self.margin) * math.exp(self.offset) - 1.0
+
+    @property
     def odds_ratios(self) -> tuple[float, ...]:
-        """The alternatives of this test, in rising order."""
+        """The alternatives of this test, in rising order; each is multiplied by ``e^offset``."""
         return tuple(odds for odds, _ in self._alternatives())
 
     @property
@@ -193,8 +204,8 @@ class HarmBatch:
         plan, self.ticks = self._plan, self.ticks + 1
         n_a, n_b, a, b = np.moveaxis(np.asarray(counts), -1, 0)
         low, trials, share = envelope(n_a, n_b, a + b)
-        margin = self.test.margin
-        ratios = log_ratios(b - low, trials, share, plan.alternatives, margin, log1p=np.log1p)
+        tolerated = self.test.tolerated
+        ratios = log_ratios(b - low, trials, share, plan.alternatives, tolerated, log1p=np.log1p)
         weight = start_weight(self.test.planned_ticks, self.ticks)
         if weight > 0.0:
             self.log_r = np.logaddexp(self.log_r, math.log(weight))
@@ -243,7 +254,9 @@ class _Plan:
 
 @lru_cache(maxsize=256)
 def _plan(test: HarmTest) -> _Plan:
-    alternatives = tuple(alternative(odds, test.margin) for odds in test.odds_ratios)
+    alternatives = tuple(
+        alternative(odds * math.exp(test.offset), test.tolerated) for odds in test.odds_ratios
+    )
     return _Plan(alternatives, test.log_weights, eta(test.phi), math.log(test.tick_limit))
 
 
@@ -256,6 +269,6 @@ def _gains(test: HarmTest, plan: _Plan, rows: Sequence[Counts]) -> list[float] |
         low, trials, share = envelope(n_a, n_b, a + b)
         if trials == 0:
             continue
-        ratios = log_ratios(b - low, trials, share, plan.alternatives, test.margin)
+        ratios = log_ratios(b - low, trials, share, plan.alternatives, test.tolerated)
         gains = [g + r for g, r in zip(gains, ratios, strict=True)] if gains else ratios
     return [min(plan.eta * gain, plan.most) for gain in gains] if gains else None

@@ -66,7 +66,8 @@ def tail_counts(
 
     Parameters
     ----------
-    edges: rising lower edges of the bins, in any spacing; the last bin is open above
+    edges: rising lower edges of the bins, in any spacing; the last bin is open above, and its edge
+        may be infinite: values above all others, of which no margin and no floor takes anything
     a, b: requests of stable and candidate in each bin
     quantile: between 0 and 1, e.g. 0.99
     margin, floor: how much slower is tolerated: as a share, and in the edges' unit; the larger

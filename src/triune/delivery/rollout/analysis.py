@@ -8,7 +8,7 @@ all (`triune.stats.harm`); a latency counts the requests above the pooled quanti
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import inf, log
+from math import exp, inf, log
 
 import msgspec
 
@@ -27,6 +27,7 @@ LATENCY_TICK_LIMIT = 8.0
 """One tick multiplies the evidence of a latency by no more than this: a process that is held up
 for a moment makes all its answers of that moment slow, which is one event and not a hundred."""
 
+LEAST_NO_HARM_MARGIN = 0.02
 NO_HARM_MARGIN = 0.5
 """The odds that the no-harm side must exclude: half as many again."""
 
@@ -54,7 +55,7 @@ def judged(
     for metric in definition.metrics:
         before = states.get(metric.name, MetricState())
         rows = cohorts if metric.name is MetricName.WRONG else counts(definition, metric, tick)
-        states[metric.name] = _step(definition, metric, before, rows)
+        states[metric.name] = _step(definition, metric, before, rows, progress.step)
     _, candidate = tick.requests()
     return _exposed(
         msgspec.structs.replace(
@@ -88,28 +89,35 @@ def counts(definition: Definition, metric: Metric, tick: Tick) -> list[Counts]:
         control = tick.control.get(stratum, Tally())
         candidate = tick.candidate.get(stratum, Tally())
         if metric.quantile is None:
-            field = metric.name.value
-            rows.append(
-                (
-                    control.requests,
-                    candidate.requests,
-                    int(getattr(control, field)),
-                    int(getattr(candidate, field)),
-                )
-            )
-        elif control.latency and candidate.latency:
+            rows.append(_events(metric.name, control, candidate))
+        elif _times(control) and _times(candidate):
             rows.append(_slow(definition, metric, metric.quantile, control, candidate))
     return rows
+
+
+def _events(name: MetricName, control: Tally, candidate: Tally) -> Counts:
+    arms = control, candidate
+    n_a, n_b = (arm.requests for arm in arms)
+    a, b = (int(getattr(arm, name.value)) for arm in arms)
+    # They are the only events that are not among the answers.
+    return (n_a + a, n_b + b, a, b) if name is MetricName.ABANDONED else (n_a, n_b, a, b)
+
+
+def _times(tally: Tally) -> Mapping[float, int]:
+    """How long requests took; those that callers gave up on, longer than any answer."""
+    given_up = {inf: tally.abandoned} if tally.abandoned else {}
+    return {**tally.latency, **given_up}
 
 
 def _slow(
     definition: Definition, metric: Metric, quantile: float, control: Tally, candidate: Tally
 ) -> Counts:
-    edges = sorted(control.latency.keys() | candidate.latency.keys())
+    a, b = _times(control), _times(candidate)
+    edges = sorted(a.keys() | b.keys())
     tail = tail_counts(
         edges,
-        [control.latency.get(edge, 0) for edge in edges],
-        [candidate.latency.get(edge, 0) for edge in edges],
+        [a.get(edge, 0) for edge in edges],
+        [b.get(edge, 0) for edge in edges],
         quantile,
         margin=metric.margin,
         floor=definition.latency_floor_us,
@@ -122,16 +130,20 @@ def _step(
     metric: Metric,
     before: MetricState,
     rows: Sequence[Counts],
+    step: int,
 ) -> MetricState:
     slow = metric.quantile is not None
+    better, worse = metric.offset(step)
     test = harm.HarmTest(
         # A latency's margin has moved the candidate's times already; its counts get none.
         margin=0.0 if slow else metric.margin,
         planned_ticks=definition.planned_ticks,
         phi=metric.phi,
         tick_limit=LATENCY_TICK_LIMIT if slow else inf,
+        offset=worse,
     )
-    clear = noharm.NoHarmTest(margin=NO_HARM_MARGIN, phi=metric.phi)
+    excluded = max((1.0 + NO_HARM_MARGIN) * exp(better) - 1.0, LEAST_NO_HARM_MARGIN)
+    clear = noharm.NoHarmTest(margin=excluded, phi=metric.phi)
     return MetricState(
         harm=harm.step(test, before.harm, rows),
         no_harm=noharm.step(clear, before.no_harm, rows),

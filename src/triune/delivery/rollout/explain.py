@@ -14,6 +14,7 @@ _WORDS = {
     MetricName.ERRORS.value: "answers that were errors",
     MetricName.TIMEOUTS.value: "answers that came too late",
     MetricName.DEGRADED.value: "answers of the fallback",
+    MetricName.ABANDONED.value: "requests whose callers did not wait for the answer",
     MetricName.WRONG.value: "predictions that outcomes refuted",
 }
 
@@ -94,6 +95,12 @@ def _exposed(view: RolloutView, users: int | None) -> Iterator[str]:
 def _caveat(view: RolloutView) -> Iterator[str]:
     if view.gaps:
         yield f"{view.gaps} of the looks had no readings and decided nothing."
+    uneven = [f"{m.name} {m.tolerated:.2f}" for m in view.metrics if m.tolerated > 1.1]
+    if uneven:
+        yield (
+            "The units of the two arms differ by themselves, so this much of the odds is no "
+            f"harm: {', '.join(uneven)}."
+        )
     scattered = [f"{m.name} {m.phi:.2f}" for m in view.metrics if m.phi > 1.1]
     if scattered:
         yield (

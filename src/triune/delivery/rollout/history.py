@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from triune.core.assignment import bucket
+from triune.core.assignment import TOTAL, bucket
 from triune.core.rollout_config import MetricName
 from triune.delivery.accesslog import FAILED, SERVED
 from triune.delivery.ports import Log
@@ -18,6 +19,7 @@ from triune.delivery.rollout.model import LATENCIES, Definition
 from triune.ledger.envelope import Event
 from triune.ledger.ports import Query
 from triune.stats.dispersion import phi
+from triune.stats.split import Offset, Units, offset
 
 WINDOW_SECONDS = 600.0
 MOST = 100_000
@@ -36,6 +38,7 @@ class Seen:
     failed: bool
     degraded: bool
     half: int
+    bucket: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def _seen(event: Event, endpoint: str) -> Seen:
         failed=event.kind == FAILED,
         degraded=bool(payload.get("degraded")),
         half=bucket(f"half of {endpoint}", unit or event.id) % 2,
+        bucket=bucket(endpoint, unit) if unit else 0,
     )
 
 
@@ -129,14 +133,11 @@ def dispersions(seen: Iterable[Seen], tick_s: float) -> Mapping[MetricName, floa
     what a canary splits. A metric with fewer than `LEAST_TICKS` ticks is left out.
     """
     everyone = list(seen)
-    width = _width(everyone, tick_s)
-    ticks: dict[int, list[Seen]] = defaultdict(list)
-    for one in everyone:
-        ticks[int(one.at // width)].append(one)
+    ticks = _ticks(everyone, tick_s)
     found = {}
     several = len({one.instance for one in everyone if one.instance}) > 1
     for name in MetricName:
-        halves = [_split(name, tick, several) for tick in ticks.values()]
+        halves = [_split(name, tick, several) for tick in ticks]
         rows = [row for row in halves if row is not None]
         if rows:
             first, both, share, total = zip(*rows, strict=True)
@@ -144,6 +145,14 @@ def dispersions(seen: Iterable[Seen], tick_s: float) -> Mapping[MetricName, floa
             if estimate.ticks >= LEAST_TICKS:
                 found[name] = estimate.phi
     return found
+
+
+def _ticks(seen: Sequence[Seen], tick_s: float) -> list[list[Seen]]:
+    width = _width(seen, tick_s)
+    ticks: dict[int, list[Seen]] = defaultdict(list)
+    for one in seen:
+        ticks[int(one.at // width)].append(one)
+    return list(ticks.values())
 
 
 def _width(seen: Sequence[Seen], tick_s: float) -> float:
@@ -185,6 +194,70 @@ def _bad(name: MetricName, tick: Sequence[Seen]) -> list[bool] | None:
     if name is MetricName.DEGRADED:
         return [one.degraded for one in tick]
     return None
+
+
+def offsets(
+    seen: Iterable[Seen], definition: Definition
+) -> Mapping[MetricName, tuple[Offset, ...]]:
+    """For each metric and step, how the units that the candidate will get fared against control's.
+
+    Control's are all others, or with a fresh baseline as many from the other end.
+    """
+    units = [one for one in seen if one.unit is not None]
+    ticks = _ticks(units, definition.tick_s)
+    found = {}
+    for name in MetricName:
+        totals = _by_bucket(name, ticks)
+        if totals is not None:
+            found[name] = tuple(
+                _offset(*totals, step, definition.baseline) for step in definition.steps
+            )
+    return found
+
+
+def _by_bucket(
+    name: MetricName, ticks: Iterable[Sequence[Seen]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
+    """Bucket, requests and events of each unit; None for what answers do not show."""
+    requests: Counter[tuple[int, str]] = Counter()
+    events: Counter[tuple[int, str]] = Counter()
+    for tick in ticks:
+        bad = _bad(name, tick)
+        if bad is None:
+            return None
+        for one, is_bad in zip(tick, bad, strict=True):
+            key = one.bucket, one.unit or ""
+            requests[key] += 1
+            events[key] += is_bad
+    rows = [(key[0], n, events[key]) for key, n in requests.items()]
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return table[:, 0], table[:, 1], table[:, 2]
+
+
+def _offset(
+    bucket: NDArray[np.int64],
+    n: NDArray[np.int64],
+    k: NDArray[np.int64],
+    weight: int,
+    baseline: bool,
+) -> Offset:
+    mine = bucket < weight
+    compared = mine | (bucket >= TOTAL - weight) if baseline else np.ones(len(bucket), bool)
+    return offset(Units(n[compared], k[compared], mine[compared]))
+
+
+def prior(definition: Definition, seen: Sequence[Seen]) -> Definition:
+    """The definition with what the answers before the candidate say: phi and offsets."""
+    with_phi = tempered(definition, dispersions(seen, definition.tick_s))
+    found = offsets(seen, definition)
+    metrics = tuple(
+        msgspec.structs.replace(
+            metric,
+            offsets=tuple((round(o.low, 4), round(o.high, 4)) for o in found.get(metric.name, ())),
+        )
+        for metric in with_phi.metrics
+    )
+    return msgspec.structs.replace(with_phi, metrics=metrics)
 
 
 def tempered(definition: Definition, found: Mapping[MetricName, float]) -> Definition:

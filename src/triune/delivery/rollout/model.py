@@ -64,13 +64,19 @@ ACTIONS: Mapping[Action, str] = {
 class Metric(msgspec.Struct, frozen=True):
     """One thing to compare. ``weight`` is its part of alpha within its mode, 0 for `OBSERVE`;
     ``margin`` the tolerated excess of the odds (for latencies: of the time); ``phi`` the
-    overdispersion it is judged with."""
+    overdispersion it is judged with; ``offsets`` for each step what the split of the units may
+    cause by itself (`triune.stats.split`): log odds ratios, at least and at most."""
 
     name: MetricName
     weight: float
     margin: float
     mode: Mode
     phi: float = 1.0
+    offsets: tuple[tuple[float, float], ...] = ()
+
+    def offset(self, step: int) -> tuple[float, float]:
+        """The offset of a step; none where nothing is known."""
+        return self.offsets[step] if step < len(self.offsets) else (0.0, 0.0)
 
     @property
     def quantile(self) -> float | None:
@@ -204,8 +210,8 @@ class Progress(msgspec.Struct, frozen=True):
 
     ``watched_s`` are the seconds of all looks, ``judged_s`` those with readings after the
     warm-up, ``step_s`` and ``step_requests`` those since the present step began. ``asked``: a
-    person has been asked, for the reason of ``doubts``; those a person has answered are ``acknowledged``, and the
-    horizon counts from ``granted_s``. ``answer`` is the mark of the latest `Gates.resumed` when
+    person has been asked, for the reason of ``doubts``; those a person has answered are
+    ``acknowledged``, and the horizon counts from ``granted_s``. ``answer`` is the mark of the latest `Gates.resumed` when
     the person was asked: another one is the answer.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp
 
 from triune.core.rollout_config import MetricName, Mode, Strategy
 from triune.delivery.rollout.history import Traffic
@@ -10,6 +11,7 @@ from triune.delivery.rollout.model import Definition
 from triune.stats.power import Detection, detection
 
 DOUBLED = 2.0
+MOST_MARGIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,10 @@ def plan(
     """The plan of a rollout at the endpoint's present traffic."""
     steps = []
     if definition.strategy is Strategy.CANARY:
-        steps = [_step(definition, traffic.rate, w / 10_000, p0, p1) for w in definition.steps]
+        steps = [
+            _step(definition, number, traffic.rate, p0, p1)
+            for number in range(len(definition.steps))
+        ]
     lasts = [step.lasts_s for step in steps]
     total = None if None in lasts else definition.warm_up_s + sum(s for s in lasts if s)
     return RolloutPlan(
@@ -66,11 +71,12 @@ def plan(
     )
 
 
-def _step(definition: Definition, rate: float, share: float, p0: float, p1: float) -> StepPlan:
+def _step(definition: Definition, number: int, rate: float, p0: float, p1: float) -> StepPlan:
+    share = definition.steps[number] / 10_000
     reached = rate * share
     if reached == 0.0:
         return StepPlan(share * 100, 0.0, None, None, None, 0.0)
-    found = _detection(definition, rate, share, p0, p1)
+    found = _detection(definition, number, rate, p0, p1)
     return StepPlan(
         weight=share * 100,
         rate=reached,
@@ -81,13 +87,12 @@ def _step(definition: Definition, rate: float, share: float, p0: float, p1: floa
     )
 
 
-def _detection(
-    definition: Definition, rate: float, share: float, p0: float, p1: float
-) -> Detection:
+def _detection(definition: Definition, number: int, rate: float, p0: float, p1: float) -> Detection:
     errors = next((m for m in definition.metrics if m.name is MetricName.ERRORS), None)
+    offset = errors.offset(number)[1] if errors else 0.0
     return detection(
         rate,
-        share,
+        definition.steps[number] / 10_000,
         p0,
         p1,
         alpha=definition.alpha,
@@ -95,7 +100,7 @@ def _detection(
         tick_s=definition.tick_s,
         planned_ticks=definition.planned_ticks,
         phi=errors.phi if errors else definition.phi,
-        margin=errors.margin if errors else 0.0,
+        margin=min((1.0 + (errors.margin if errors else 0.0)) * exp(offset) - 1.0, MOST_MARGIN),
     )
 
 

@@ -146,7 +146,7 @@ class Rollouts:
         seen = history.answers(tools.log, endpoint, now=now)
         traffic = history.traffic(seen, now=now)
         definition = define(settings(tools.workspace, endpoint).rollout, strategy)
-        tempered = history.tempered(definition, history.dispersions(seen, definition.tick_s))
+        tempered = history.prior(definition, seen)
         p0 = from_rate if from_rate is not None else max(traffic.error_rate, _LEAST_ERROR_RATE)
         p1 = to_rate if to_rate is not None else min(planning.DOUBLED * p0, 1.0)
         return planning.plan(endpoint, tempered, traffic, p0, p1)

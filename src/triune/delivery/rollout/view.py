@@ -20,7 +20,8 @@ class MetricView:
     """One metric: requests and events of control (a) and candidate (b), and the evidence.
 
     ``e`` is the e-value of harm, ``needed`` what it must reach to decide alone; ``no_harm`` the
-    same for harmlessness. ``phi`` above 1: the guarantee is approximate.
+    same for harmlessness. ``phi`` above 1: the guarantee is approximate. ``tolerated``: the odds
+    ratio that the split of the units may cause by itself.
     """
 
     name: str
@@ -34,6 +35,7 @@ class MetricView:
     needed: float | None
     no_harm: float
     phi: float
+    tolerated: float = 1.0
 
     @property
     def rate_a(self) -> float | None:
@@ -147,4 +149,5 @@ def _metric(record: Record, metric: Metric) -> MetricView:
         needed=needed,
         no_harm=exp(min(state.no_harm.log_e, 700.0)),
         phi=metric.phi,
+        tolerated=exp(metric.offset(record.progress.step)[1]),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.evidence import definition
+from triune.core.assignment import bucket
 from triune.core.ids import new_id
 from triune.core.rollout_config import MetricName
 from triune.delivery.rollout import history
@@ -91,3 +92,31 @@ def test_a_definition_is_tempered_but_never_below_what_it_asks_for() -> None:
     phis = {metric.name: metric.phi for metric in how.metrics}
     assert phis[MetricName.ERRORS] == 2.5
     assert phis[MetricName.LATENCY_P99] == 1.2
+
+
+def test_what_the_split_of_the_units_does_by_itself_is_known_beforehand() -> None:
+    sick = {unit for unit in (f"u{i}" for i in range(300)) if bucket("e", unit) < 1000}
+    assert 10 < len(sick) < 60
+    events = [
+        answer(600 - i * 0.05, unit=unit, failed=i % 10 == 0 and (unit in sick or i % 100 == 0))
+        for i in range(12_000)
+        if (unit := f"u{i % 300}")
+    ]
+    seen = history.answers(Log(events), "e", now=NOW)  # type: ignore[arg-type]
+    how = history.prior(definition(steps=[10.0, 50.0]), seen)
+    errors = next(m for m in how.metrics if m.name is MetricName.ERRORS)
+    assert errors.offset(0)[1] > 1.5
+    assert errors.offset(0)[1] > errors.offset(1)[1] > 0.0
+    assert errors.offset(7) == (0.0, 0.0)
+
+
+def test_units_that_are_alike_get_hardly_any_offset() -> None:
+    draw = random.Random(7)
+    events = [
+        answer(600 - i * 0.05, failed=draw.random() < 0.05, unit=f"u{draw.randrange(300)}")
+        for i in range(12_000)
+    ]
+    seen = history.answers(Log(events), "e", now=NOW)  # type: ignore[arg-type]
+    for metric in history.prior(definition(steps=[10.0]), seen).metrics:
+        low, high = metric.offset(0)
+        assert -0.3 < low <= 0.0 <= high < 0.3
