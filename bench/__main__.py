@@ -13,6 +13,9 @@ SUBJECTS = {
     "switches": "blue-green switches under load",
     "canary_simulation": "false and missed rollbacks; beside what people use",
     "look": "what one look of a rollout computes",
+    "rollouts": "a thousand canaries on one worker",
+    "live_canary": "good, harmful and harmless canaries on real flights, by the clock",
+    "gateway": "what assignment and readings cost the gateway",
     "serving": "the model server; beside MLflow and MLServer",
 }
 
