@@ -30,7 +30,7 @@ from triune.delivery.moves import Tools
 from triune.delivery.release import Release
 from triune.delivery.rollout import watches
 from triune.delivery.rollout.conductor import Conductor
-from triune.delivery.rollout.model import Definition, Record
+from triune.delivery.rollout.model import Definition, Record, Ticket
 from triune.delivery.rollout.service import Rollouts
 from triune.delivery.rollout.store import RecordStore
 from triune.delivery.state import Arm
@@ -139,13 +139,15 @@ def _prior(record: Record) -> Definition:
 
 
 @contextlib.contextmanager
-def rolling(root: Path, **options: Any) -> Iterator[RolloutStage]:
-    """A stage with everything running; nothing is left behind."""
+def rolling(root: Path, *, driven: bool = True, **options: Any) -> Iterator[RolloutStage]:
+    """A stage with everything running; nothing is left behind. Unless ``driven`` it is without
+    Temporal and controller: the test itself goes from stage to stage."""
     stage = RolloutStage(root / "stage", **options)
     try:
         stage.start_envoy()
-        stage.start_temporal()
-        stage.start_controller()
+        if driven:
+            stage.start_temporal()
+            stage.start_controller()
         yield stage
     finally:
         stage.close()
@@ -160,6 +162,24 @@ class Answered:
     status: int = 0
     arm: str = ""
     release: str = ""
+
+
+def in_canary(
+    stage: RolloutStage, weight: int, behaviour: str = "ok", endpoint: str = ENDPOINT
+) -> Ticket:
+    """A canary at a weight, driven there by hand: its live release behaves well."""
+    stage.delivery.start(endpoint, stage.release("delay@stable", endpoint=endpoint))
+    ticket = begun(stage, stage.release("delay@candidate", behaviour, endpoint), endpoint)
+    taken = stage.conductor
+    for step in (taken.prepare, taken.warm, taken.smoke):
+        step(ticket)
+    taken.step(ticket, weight)
+    return ticket
+
+
+def begun(stage: RolloutStage, release: str, endpoint: str = ENDPOINT) -> Ticket:
+    """A rollout that has just begun."""
+    return stage.rollouts.start(endpoint, release, actor="user:test")
 
 
 class Traffic:

@@ -8,6 +8,7 @@
 - ``die``: ends the process at once
 - ``fails-20``: 500 to 20 % of the requests that come through the gateway for a unit; ``slow-20``:
   that share is answered after 80 ms; ``differs-20``: that share of scores is another one;
+  ``sleeps-900``: requests for a unit are answered after so many ms;
   ``garbage``: 200 with a body that is no JSON. Smoke tests pass all of these but the last.
 
 ``samples`` is the file for what is answered to requests that the gateway marked as mirrored.
@@ -78,8 +79,8 @@ class Upstream:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         began = time.monotonic()
         trait = self.trait(headers) if path.endswith("/infer") else ""
-        if trait == "slow":
-            await asyncio.sleep(0.08)
+        if trait in ("slow", "sleeps"):
+            await asyncio.sleep(0.08 if trait == "slow" else int(self.behaviour[7:]) / 1000)
         status, value = self.answer(method, path, body, headers)
         if trait == "fails":
             status, value = 500, {"error": "model-failed"}
@@ -109,7 +110,7 @@ class Upstream:
         if not share.isdigit() or "x-triune-unit" not in headers:
             return ""
         self.counted += 1
-        part = int(share)
+        part = 100 if trait == "sleeps" else int(share)
         return trait if self.counted * part // 100 > (self.counted - 1) * part // 100 else ""
 
     def sample(

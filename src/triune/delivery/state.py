@@ -244,13 +244,14 @@ def mirrored(state: EndpointState) -> Arm | None:
 
 
 def upstreams(state: EndpointState) -> tuple[tuple[Arm, Role], ...]:
-    """The arms the gateway has to know: those that serve, will serve or may again."""
+    """The arms the gateway has to know: those that serve, will serve or may again, and a
+    candidate that is being withdrawn, which it may still route to."""
     arms = {share.arm: share.role for share in shares(state)}
     for arm in (state.live, state.previous):
         if arm:
             arms.setdefault(arm, Role.STABLE)
     pending = state.pending
-    if pending and pending.phase in BESIDE_STABLE:
+    if pending and pending.phase in BESIDE_STABLE | {Phase.WITHDRAWING}:
         arms.setdefault(pending.arm, Role.CANDIDATE)
         if pending.baseline:
             arms.setdefault(pending.baseline, Role.BASELINE)

@@ -302,7 +302,7 @@ def check_users(story: Story, played: Played) -> None:
         return
     failed = [a for a in played.answers if a.status != 200]
     mine = [a for a in failed if a.status == 500 and a.release == played.release]
-    assert failed == mine
+    assert failed == mine, [a for a in failed if a not in mine]
     assert bool(failed) <= (story.behaviour != "ok")
     paths: dict[str, list[bool]] = {}
     for answer in played.answers:
