@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.delivery import ENDPOINT, Stage, registered
+from tests.support.rollouts import RolloutStage, rolling
 from triune.cli.main import main
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
-def run(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def stage(tmp_path: Path) -> Iterator[RolloutStage]:
+    """Blue-green, as an endpoint without a table of its own has it, driven by the controller."""
+    with rolling(tmp_path, rollout="") as made:
+        yield made
+
+
+@pytest.fixture
+def run(stage: RolloutStage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Run a command in the stage's workspace; its exit code, its output, as JSON or text."""
     from triune.app.context import Context
 
     monkeypatch.setattr(Context, "delivery", property(lambda self: stage.delivery))
+    monkeypatch.setattr(Context, "rollouts", property(lambda self: stage.rollouts))
 
     def command(*arguments: str) -> tuple[int, Any]:
         capsys.readouterr()
@@ -67,7 +78,8 @@ def test_a_rollout_is_planned_started_shown_and_rolled_back(run: Any, stage: Sta
     assert (code, plan["previous"], plan["colour"]) == (0, first, "green")
     assert stage.served() == first
     code, done = run("rollout", "start", ENDPOINT, second, "--json")
-    assert (code, done["phase"], done["live"]["release"]) == (0, "watching", second)
+    assert (code, done["outcome"], done["release"]) == (0, "promoted", second)
+    assert stage.served() == second
     assert all(result["passed"] for result in done["smoke"])
     code, (status,) = run("rollout", "status", ENDPOINT, "--json")
     assert (status["phase"], status["ready"]) == ("watching", True)
