@@ -35,6 +35,7 @@ class MetricName(StrEnum):
     ERRORS = "errors"
     TIMEOUTS = "timeouts"
     DEGRADED = "degraded"
+    ABANDONED = "abandoned"
     LATENCY_P50 = "latency-p50"
     LATENCY_P90 = "latency-p90"
     LATENCY_P99 = "latency-p99"
@@ -53,6 +54,7 @@ class MetricTable(StrictTable):
     name: MetricName = Field(
         strict=False,
         description="`errors` (5xx), `timeouts`, `degraded` (answers of the fallback), "
+        "`abandoned` (callers did not wait for the answer), "
         "`latency-p50`, `latency-p90`, `latency-p99`, `wrong` (predictions that outcomes refute)",
     )
     weight: Annotated[float, Field(gt=0)] = Field(

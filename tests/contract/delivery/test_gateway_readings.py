@@ -109,6 +109,7 @@ def test_requests_are_told_by_stratum_with_their_times(envoy: EnvoyRig, model: R
     assert numbers(seen, UNIT) == (7, 0, 0, 0)
     assert numbers(seen, ANONYMOUS) == (3, 0, 0, 0)
     for tally in seen.tallies.values():
+        assert tally.abandoned == 0
         assert sum(tally.latency.values()) == tally.requests
         assert list(tally.latency) == sorted(tally.latency)
         assert all(edge == float(f"{edge:.1e}") > 0 for edge in tally.latency)
@@ -150,15 +151,27 @@ def test_an_answer_that_breaks_off_is_an_error_without_a_time(envoy: EnvoyRig) -
 
 
 @pytest.mark.engine
-def test_what_callers_give_up_on_is_not_counted(envoy: EnvoyRig, model: Recording) -> None:
-    model.behaviour = "slow"
-    envoy.gateway.apply(split({"a": model.port}, a=10_000))
-    with socket.create_connection(("127.0.0.1", envoy.port)) as impatient:
-        impatient.sendall(b"POST /flights/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
-        wait_until(lambda: model.busy > 0, timeout=5, what="the request arrives")
-    wait_until(lambda: envoy.gateway.in_flight("up-a") == 0, timeout=5, what="it is given up")
-    envoy.call("/flights/echo")
-    assert numbers(settled(envoy, 1), ANONYMOUS) == (1, 0, 0, 0)
+def test_what_callers_give_up_on_is_counted_apart(envoy: EnvoyRig, model: Recording) -> None:
+    hanging = Silent(free_port(), "r", "own", "m")
+    with listening(hanging):
+        envoy.gateway.apply(endpoints({"good": model.port, "hanging": hanging.port}))
+        envoy.call("/good/echo")
+        leave(envoy, "hanging", unit="ada")
+        leave(envoy, "hanging")
+        seen = settled(envoy, 3)
+    assert seen.tallies["hanging", UNIT] == Tally(abandoned=1)
+    assert seen.tallies["hanging", ANONYMOUS] == Tally(abandoned=1)
+    assert numbers(seen, ANONYMOUS, "good") == (1, 0, 0, 0)
+
+
+@pytest.mark.engine
+def test_who_leaves_in_the_middle_of_the_answer_has_given_up(envoy: EnvoyRig) -> None:
+    stalling = Breaking(free_port(), "r", "own", "m", "stalls")
+    with listening(stalling):
+        envoy.gateway.apply(endpoints({"stalling": stalling.port}))
+        leave(envoy, "stalling", after=b"half")
+        seen = settled(envoy, 1)
+    assert seen.tallies == {("stalling", ANONYMOUS): Tally(abandoned=1)}
 
 
 @pytest.mark.engine
@@ -202,12 +215,31 @@ def endpoints(ports: dict[str, int], **timeouts: float) -> Table:
     )
 
 
+def leave(envoy: EnvoyRig, name: str, unit: str = "", after: bytes = b"") -> None:
+    """Ask an endpoint, and hang up when the model server is at it and ``after`` has come."""
+    head = f"POST /{name}/infer HTTP/1.1\r\nhost: x\r\nx-triune-unit: {unit}\r\n"
+    with socket.create_connection(("127.0.0.1", envoy.port), timeout=10) as caller:
+        caller.sendall(f"{head}content-length: 0\r\n\r\n".encode())
+        waits(envoy, name, 1)
+        came = b""
+        while after not in came:
+            came += caller.recv(1024)
+    waits(envoy, name, 0)
+
+
+def waits(envoy: EnvoyRig, name: str, requests: int) -> None:
+    """Wait until so many requests wait for an upstream's answer."""
+    wait_until(
+        lambda: envoy.gateway.in_flight(name) == requests, timeout=10, what=f"{requests} wait"
+    )
+
+
 def settled(envoy: EnvoyRig, requests: int) -> Snapshot:
     """The snapshot once that many requests are in it."""
 
     def told() -> bool:
         tallies = envoy.gateway.snapshot().tallies.values()
-        return sum(tally.requests for tally in tallies) >= requests
+        return sum(tally.requests + tally.abandoned for tally in tallies) >= requests
 
     wait_until(told, timeout=10, what=f"{requests} requests are counted")
     return envoy.gateway.snapshot()

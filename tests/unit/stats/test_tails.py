@@ -51,6 +51,12 @@ def test_the_candidate_is_moved_down_by_whole_bins() -> None:
     assert tail == Tail(threshold=120.0, n_a=9, n_b=1, a=1, b=0)  # 120 - 20 is the lowest bin
 
 
+def test_an_infinite_edge_is_above_every_tolerance() -> None:
+    tail = tail_counts([10.0, 20.0, math.inf], [90, 8, 2], [0, 5, 5], 0.87, margin=1.0, floor=5.0)
+    assert tail == Tail(threshold=20.0, n_a=100, n_b=10, a=10, b=5)
+    assert tail_counts([10.0, math.inf], [9, 0], [0, 1], 0.9, margin=1.0).counts == (9, 1, 0, 1)
+
+
 def test_the_batch_form_agrees_with_the_single_one() -> None:
     draw = np.random.default_rng(9)
     edges = np.array([100.0, 105.0, 111.0, 150.0, 200.0, 300.0])

@@ -135,8 +135,9 @@ class Tally:
     broke off; ``timeouts`` those of them that came too late (504, or broken off by the route's
     deadline); ``degraded`` answers of the fallback. ``latency`` maps the lower edge of a bin of
     the gateway's histogram, in microseconds from a request's first byte to its answer's last, to
-    its count; its sum is ``requests`` without those that broke off, which have no time. Requests
-    that callers gave up on are not counted, nor are the copies that a mirror gets.
+    its count; its sum is ``requests`` without those that broke off, which have no time.
+    ``abandoned`` are requests that callers gave up on before the whole answer was there; they are
+    in none of the other numbers. The copies that a mirror gets are not counted.
     """
 
     requests: int = 0
@@ -144,6 +145,7 @@ class Tally:
     timeouts: int = 0
     degraded: int = 0
     latency: Mapping[float, int] = field(default_factory=dict)
+    abandoned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,10 +86,11 @@ def _minus(new: Tally, old: Tally) -> Tally | None:
         timeouts=new.timeouts - old.timeouts,
         degraded=new.degraded - old.degraded,
         latency=latency,
+        abandoned=new.abandoned - old.abandoned,
     )
-    counts = (found.requests, found.errors, found.timeouts, found.degraded, *latency.values())
+    numbers = (found.requests, found.errors, found.timeouts, found.degraded, found.abandoned)
     vanished = any(edge not in new.latency for edge, count in old.latency.items() if count)
-    return None if vanished or min(counts) < 0 else found
+    return None if vanished or min(*numbers, *latency.values()) < 0 else found
 
 
 def _total(arm: Mapping[Stratum, Tally], what: str) -> int:

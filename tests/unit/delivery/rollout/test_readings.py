@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.evidence import CONTEST, seen, tally
-from triune.delivery.gateway.model import Stratum
+from triune.delivery.gateway.model import Stratum, Tally
 from triune.delivery.rollout.readings import Gap, Tick, between
 
 
@@ -17,6 +17,14 @@ def test_a_tick_is_what_came_in_between() -> None:
     assert found.requests() == (90, 10)
     assert found.errors() == (1, 0)
     assert found.control[Stratum.UNIT].latency == {10.0: 50, 11.0: 40}
+
+
+def test_what_callers_gave_up_on_is_told_apart() -> None:
+    before = seen(stable=Tally(5, abandoned=1))
+    found = between(before, seen(stable=Tally(9, abandoned=3)), CONTEST, 1.0)
+    assert isinstance(found, Tick)
+    assert found.control[Stratum.UNIT] == Tally(4, abandoned=2)
+    assert found.requests() == (4, 0)
 
 
 def test_an_arm_that_was_not_asked_has_counted_nothing() -> None:
@@ -32,6 +40,7 @@ def test_an_arm_that_was_not_asked_has_counted_nothing() -> None:
         (None, seen(stable=tally(1)), "no earlier reading"),
         (seen("e1", stable=tally(1)), seen("e2", stable=tally(9)), "started anew"),
         (seen(stable=tally(5)), seen(stable=tally(4)), "went back"),
+        (seen(stable=Tally(abandoned=2)), seen(stable=Tally(abandoned=1)), "went back"),
         (
             seen(stable=tally(5, latency={10.0: 5})),
             seen(stable=tally(6, latency={11.0: 6})),

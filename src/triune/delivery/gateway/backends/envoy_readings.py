@@ -2,7 +2,8 @@
 
 One histogram of answer times for each upstream, stratum and outcome. A tally's numbers are sums
 over its bins, so that they always agree with each other: there is no counter beside them that
-could be ahead or behind. Answers that broke off have no time; a second histogram counts those.
+could be ahead or behind. Answers that broke off have no time; a second histogram counts those, and
+a third the requests that callers gave up on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ NAMESPACE = "triune"
 DURATION = "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"
 """Microseconds from a request's first byte to its answer's last; null where there was no last."""
 STATS_PATH = "/stats?usedonly&format=json&histogram_buckets=detailed&filter=" + quote(
-    r"^triune\.(answer_us|broken)\."
+    r"^triune\.(answer_us|broken|abandoned)\."
 )
 START_PATH = "/config_dump?mask=last_updated"
 _TYPE = "type.googleapis.com/"
@@ -37,20 +38,24 @@ _TAGS = {
 # "0" where the answer's last byte was sent, else nothing.
 _ENDED = {"ended": "%COMMON_DURATION(DS_TX_END:DS_TX_END:us)%"}
 _NAME = re.compile(
-    r"triune\.(answer_us|broken)\.upstream\.(?P<upstream>[^.]+)\.stratum\.(?P<stratum>[a-z]*)"
+    r"triune\.(?P<kind>answer_us|broken|abandoned)\.upstream\.(?P<upstream>[^.]+)\.stratum\.(?P<stratum>[a-z]*)"
     r"\.status\.(?P<status>\d+)\.flags\.(?P<flags>[^.]+)\.degraded\.(?P<degraded>[^.]*)"
     r"(\.ended\.(?P<ended>\d*))?"
 )
 _TIMED_OUT = "UT"
 # The upstream, not the caller, ended it: too late, connection lost, not HTTP, reset.
 _UPSTREAM_FAILED = (_TIMED_OUT, "UC", "UPE", "UR", "LR", "UMSDR")
+# The caller ended it: connection closed, or this one request reset.
+_CALLER_LEFT = ("DC", "DR")
 _NOT_DEGRADED = ("", "-", "false", "0")
 
 
 def access_loggers() -> list[Json]:
-    """The access loggers that count. Requests that callers gave up on are in neither."""
+    """The access loggers that count: each request is in one of them, once."""
     failed = {"response_flag_filter": {"flags": list(_UPSTREAM_FAILED)}}
+    left = {"response_flag_filter": {"flags": list(_CALLER_LEFT)}}
     begun = [_status("GE", 200), _status("LE", 499)]
+    unanswered = _status("EQ", 0)
     return [
         _logger("answer_us", "Microseconds", DURATION, _TAGS, _status("GE", 200)),
         # What is measured is of no interest here, only how often: any number will do.
@@ -60,6 +65,13 @@ def access_loggers() -> list[Json]:
             "%RESPONSE_CODE%",
             _TAGS | _ENDED,
             {"and_filter": {"filters": [failed, *begun]}},
+        ),
+        _logger(
+            "abandoned",
+            "Unspecified",
+            "%RESPONSE_CODE%",
+            _TAGS | _ENDED,
+            {"or_filter": {"filters": [unanswered, left]}},
         ),
     ]
 
@@ -89,16 +101,25 @@ def tallies(answer: Json) -> dict[tuple[str, Stratum], Tally]:
         found = _NAME.fullmatch(name)
         if found is None or found["ended"]:
             continue
-        broken = found["ended"] is not None
         stratum = Stratum(found["stratum"] or Stratum.ANONYMOUS)
         total = sums.setdefault((found["upstream"], stratum), _Sum())
         count = sum(bins.values())
+        if found["kind"] == "abandoned":
+            total.abandoned += 0 if _failed(found) else count
+            continue
+        broken = found["kind"] == "broken"
         total.requests += count
         total.latency.update({} if broken else bins)
         total.errors += count if broken or int(found["status"]) >= 500 else 0
         total.timeouts += count if _late(found) else 0
         total.degraded += 0 if found["degraded"] in _NOT_DEGRADED else count
     return {key: total.tally() for key, total in sums.items()}
+
+
+def _failed(found: re.Match[str]) -> bool:
+    """Whether the upstream had failed when the caller left: then it is among the broken ones."""
+    flags = set(found["flags"].split(","))
+    return found["status"] != "0" and not flags.isdisjoint(_UPSTREAM_FAILED)
 
 
 def _late(found: re.Match[str]) -> bool:
@@ -116,11 +137,14 @@ class _Sum:
     errors: int = 0
     timeouts: int = 0
     degraded: int = 0
+    abandoned: int = 0
     latency: Counter[float] = field(default_factory=Counter)
 
     def tally(self) -> Tally:
         latency = dict(sorted(self.latency.items()))
-        return Tally(self.requests, self.errors, self.timeouts, self.degraded, latency)
+        return Tally(
+            self.requests, self.errors, self.timeouts, self.degraded, latency, self.abandoned
+        )
 
 
 def _histograms(answer: Json) -> Iterator[tuple[str, dict[float, int]]]:
