@@ -7,6 +7,7 @@ all (`triune.stats.harm`); a latency counts the requests above the pooled quanti
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import exp, inf, log
 
@@ -65,9 +66,18 @@ def judged(
             step_s=progress.step_s + tick.seconds,
             step_requests=progress.step_requests + candidate,
             metrics=states,
+            times_a=_merged(progress.times_a, tick.control),
+            times_b=_merged(progress.times_b, tick.candidate),
         ),
         tick,
     )
+
+
+def _merged(times: Mapping[float, int], arm: Mapping[Stratum, Tally]) -> dict[float, int]:
+    found = Counter(times)
+    for tally in arm.values():
+        found.update(tally.latency)
+    return dict(found)
 
 
 def next_step(progress: Progress) -> Progress:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from triune.core.rollout_config import MetricName
 from triune.delivery.rollout.model import LATENCIES
-from triune.delivery.rollout.view import MetricView, RolloutView
+from triune.delivery.rollout.view import MetricView, RolloutView, Times
 from triune.delivery.state import Outcome
 
 _WORDS = {
@@ -75,10 +75,25 @@ def _compared(metric: MetricView) -> str:
     if words is None:
         quantile = LATENCIES[MetricName(metric.name)]
         words = f"answers above the common {quantile:.0%} latency"
+        words += _times(metric)
     return (
         f"{metric.name}: {metric.rate_b:.2%} {words} ({metric.b} of {metric.n_b}) against "
         f"{metric.rate_a:.2%} ({metric.a} of {metric.n_a}), e-value {metric.e:.3g}."
     )
+
+
+def _times(metric: MetricView) -> str:
+    """The quantile itself, of both arms."""
+    mine, other = metric.time_b, metric.time_a
+    if mine is None or other is None or mine.ms is None or other.ms is None:
+        return ""
+    return f", {_time(mine)} against {_time(other)}"
+
+
+def _time(times: Times) -> str:
+    low = "0" if times.low_ms is None else f"{times.low_ms:.3g}"
+    high = "?" if times.high_ms is None else f"{times.high_ms:.3g}"
+    return f"{times.ms:.3g} ms ({low} to {high})"
 
 
 def _exposed(view: RolloutView, users: int | None) -> Iterator[str]:

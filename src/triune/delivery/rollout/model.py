@@ -209,10 +209,13 @@ class Progress(msgspec.Struct, frozen=True):
     """How far a rollout has come, in looks with readings; none of it depends on the clock.
 
     ``watched_s`` are the seconds of all looks, ``judged_s`` those with readings after the
-    warm-up, ``step_s`` and ``step_requests`` those since the present step began. ``asked``: a
-    person has been asked, for the reason of ``doubts``; those a person has answered are
-    ``acknowledged``, and the horizon counts from ``granted_s``. ``answer`` is the mark of the latest `Gates.resumed` when
-    the person was asked: another one is the answer.
+    warm-up, ``step_s`` and ``step_requests`` those since the present step began. ``times_a`` and
+    ``times_b`` are the answer times of control and candidate since the warm-up: lower edge of a
+    bin in microseconds to count.
+
+    ``asked``: a person has been asked, for the reason of ``doubts``; those a person has answered
+    are ``acknowledged``, and the horizon counts from ``granted_s``. ``answer`` is the mark of the
+    latest `Gates.resumed` when the person was asked: another one is the answer.
     """
 
     step: int = 0
@@ -225,6 +228,8 @@ class Progress(msgspec.Struct, frozen=True):
     step_requests: int = 0
     exposed: int = 0
     exposed_errors: int = 0
+    times_a: Mapping[float, int] = {}
+    times_b: Mapping[float, int] = {}
     metrics: Mapping[MetricName, MetricState] = {}
     asked: bool = False
     answer: str = ""

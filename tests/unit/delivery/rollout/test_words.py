@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.evidence import NO_GATES, after, definition, tick
+from tests.support.evidence import NO_GATES, after, definition, tally, tick
 from triune.core.rollout_config import Mode
+from triune.delivery.gateway.model import Stratum
 from triune.delivery.rollout import analysis, events
 from triune.delivery.rollout.explain import explain
 from triune.delivery.rollout.model import Action, Look, Record
+from triune.delivery.rollout.readings import Tick
 from triune.delivery.rollout.verdict import Verdict
 from triune.delivery.rollout.view import RolloutView, view
 from triune.delivery.state import (
@@ -118,3 +120,20 @@ def test_a_record_reads_back_as_it_was_written() -> None:
 def test_an_e_value_fits_into_json_however_large() -> None:
     assert events.e_value(5000.0) < float("inf")
     assert events.e_value(float("-inf")) == 0.0
+
+
+def test_a_latency_is_told_with_its_interval_in_both_arms() -> None:
+    fast = {1000.0 * (1 + i): 10 for i in range(90)}
+    slow = {3000.0 * (1 + i): 10 for i in range(30)}
+    both = Tick(
+        10.0, {Stratum.UNIT: tally(900, latency=fast)}, {Stratum.UNIT: tally(300, latency=slow)}
+    )
+    seen = view(record(both), EndpointState("e", LIVE, pending=WEIGHED), NO_GATES)
+    (p90,) = (metric for metric in seen.metrics if metric.name == "latency-p90")
+    assert p90.time_a is not None
+    assert p90.time_a.low_ms is not None
+    assert p90.time_a.high_ms is not None
+    assert p90.time_a.low_ms < 82 < p90.time_a.high_ms
+    words = " ".join(explain(seen, users=None))
+    assert "answers above the common 90% latency, " in words
+    assert " ms (" in words
