@@ -111,8 +111,8 @@ def table(results: list[Result]) -> str:
     for result in results:
         bar = f"<= {result.bar:.4f}" if result.median is None else f"<= {result.bar:.0f} s"
         verdict = "-" if result.passed is None else f"{bar} {'ok' if result.passed else 'MISSED'}"
-        lines.append(f"{result.row:<36}{result.decider:<14}{shown(result):<30}{verdict}")
-    return "\n".join([f"{'scenario':<36}{'decider':<14}{'result':<30}accepted", *lines])
+        lines.append(f"{result.row:<40}{result.decider:<15}{shown(result):<16}{verdict}")
+    return "\n".join([f"{'scenario':<40}{'decider':<15}{'result':<16}accepted", *lines])
 
 
 def simulate(runs: int, only: str = "") -> list[Result]:

@@ -136,14 +136,27 @@ async def _measure(
     async with temporal.worker(worker):
         scan = Scan(taken.records, FEW)
         await scan.look(temporal)
-        await asyncio.sleep(2 * tick_s)
+        begun_in = await _all_look(stage, count)
         own, others = time.process_time(), _cpu(server)
         first = stage.ledger.last_sequence()
         await asyncio.sleep(seconds)
         own, others = time.process_time() - own, _cpu(server) - others
         stage.ledger.flush()
         looks = list(stage.ledger.select(Query(kind=LOOKED, after=first)))
-    return _result(looks, count, seconds, tick_s, own, others)
+    return {"begun_in_s": begun_in, **_result(looks, count, seconds, tick_s, own, others)}
+
+
+async def _all_look(stage: RolloutStage, count: int) -> float:
+    """Seconds until every rollout has been looked at once."""
+    begin, seen, after = time.monotonic(), set[str](), 0
+    while len(seen) < count:
+        if time.monotonic() - begin > 300:
+            raise TimeoutError(f"only {len(seen)} of {count} rollouts are looked at")
+        await asyncio.sleep(0.5)
+        for stored in stage.ledger.select(Query(kind=LOOKED, after=after)):
+            after = stored.sequence
+            seen.add(stored.event.payload["endpoint"])
+    return round(time.monotonic() - begin, 1)
 
 
 def _cpu(process: psutil.Process) -> float:
