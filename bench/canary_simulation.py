@@ -24,8 +24,8 @@ binomial of k trials); each keeps E[E_t] <= 1, for the reasons in ``triune.stats
   instead of 175 s, errors unchanged.
 
 - One tick multiplies the evidence of a latency by 8 at most: a process that is held up for a moment
-  makes hundreds of answers slow at once, which is one event. The row of processes held up shows what
-  happens without: every run is rolled back.
+  makes hundreds of answers slow at once, which is one event. The row of processes held up shows
+  what happens without: every run is rolled back.
 
 Ends with status 1 when one of ours misses its bar: false rollbacks at most alpha and three
 standard errors in every harmless row; medians as in the last column.

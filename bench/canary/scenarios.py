@@ -42,7 +42,7 @@ def rows() -> list[Row]:
         Row("daily rhythm and incidents", World(rhythm=True, latency=True), _on_errors(gate=True)),
         Row("ramp 1-5-10-25-50 %, errors double", World(ramp=True), _on_errors()),
         Row("clusters of three", World(cluster=3), _on_errors() | {"kernel": _tempered}),
-        Row("processes held up, each once an hour", World(stalls=1 / 360, latency=True), _on_stalls()),
+        Row("processes held up once an hour", World(stalls=1 / 360, latency=True), _on_stalls()),
         Row("5 requests/min, 20 looks of 5 min", _low(), _few_looks()),
         Row("500 requests/s, 20 looks of 10 s", _high(), _few_looks(gate=True)),
         Row("errors 1 -> 2 %", _worse(0.02), _on_errors(gate=True), 240),

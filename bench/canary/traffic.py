@@ -49,8 +49,8 @@ class World:
     ``error_b`` (and the candidate's tail) hold from tick ``onset`` on. ``cluster`` errors come at
     once. ``rhythm``: traffic, errors and latency follow a daily wave shared by both arms, and
     every four hours an incident of up to 20 minutes multiplies errors and latency for both.
-    ``stalls``: in that share of the ticks, independently, an arm's process is held up and most of its
-    answers take three times as long.
+    ``stalls``: in that share of the ticks, independently, an arm's process is held up and most of
+    its answers take three times as long.
     ``ramp``: the share goes 1, 5, 10, 25, 50 % while the error rate of both arms doubles.
     """
 
