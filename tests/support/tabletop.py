@@ -208,6 +208,7 @@ class Tabletop:
             lambda step, _: self.told(step),
         )
         self._watch: Watch | Shadowing | None = None
+        self._watched: Ticket | None = None
 
     def _prior(self, record: Record) -> Definition:
         return self.prior(record)
@@ -281,6 +282,8 @@ class Tabletop:
     ) -> Where:
         """Let time pass, then turn the watch of the rollout; ``snapshot`` reads in its place."""
         self.clock.seconds += seconds
+        if self._watched != ticket:
+            self._watch, self._watched = None, ticket
         if self.now.phase is Phase.SHADOWING and not isinstance(self._watch, Shadowing):
             self._watch = Shadowing(self.conductor, lambda arm: self.root / arm.upstream, ticket)
         if self.now.phase is Phase.CANARY and not isinstance(self._watch, Watch):

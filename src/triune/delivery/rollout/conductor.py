@@ -2,8 +2,7 @@
 
 The endpoint's state says which phase it is; each stage does that phase's work and returns
 where the endpoint then stands. A stage may be run again after a crash: what was done already is
-found done. Two drivers use it: the controller, durable (`backends.temporal_workflow`), and
-`run`, in one's own process.
+found done. The controller drives it, durable (`backends.temporal_workflow`).
 """
 
 from __future__ import annotations
@@ -21,7 +20,15 @@ from triune.delivery.moves import CandidateUnfit, Moves, Observer, Tools, silent
 from triune.delivery.release import Release
 from triune.delivery.releases import settings
 from triune.delivery.rollout import events
-from triune.delivery.rollout.model import Definition, Gates, Record, Ticket, Wish, define
+from triune.delivery.rollout.model import (
+    Definition,
+    Gates,
+    Progress,
+    Record,
+    Ticket,
+    Wish,
+    define,
+)
 from triune.delivery.rollout.store import RecordStore
 from triune.delivery.state import (
     BEFORE_TRAFFIC,
@@ -46,6 +53,8 @@ PAUSED_SECONDS = 2.0
 
 NEVER_BEGUN = "never-begun"
 """The outcome of a rollout whose command died before it existed."""
+
+_LOST = "its record is lost or broken: nothing is known of its evidence"
 
 PATIENCE_SECONDS = 10.0
 """How long a step waits while the guard looks after the endpoint."""
@@ -166,7 +175,7 @@ class Conductor:
             gates = self.records.gates(ticket.endpoint, ticket.rollout)
             if gates.abort is not None:
                 return self.moves.refuse(now, _aborted(gates.abort))
-            return self._after_smoke(now, self.records.find(ticket.endpoint), gates)
+            return self._after_smoke(now, self._record(ticket), gates)
 
         if self._waits(ticket):
             return Where(Phase.SMOKING, PAUSED_SECONDS)
@@ -179,10 +188,7 @@ class Conductor:
         gates = self.records.gates(ticket.endpoint, ticket.rollout)
         if gates.paused is None or gates.abort is not None:
             return False
-        record, live = (
-            self.records.find(ticket.endpoint),
-            self.tools.store.load(ticket.endpoint).live,
-        )
+        record, live = self._record(ticket), self.tools.store.load(ticket.endpoint).live
         definition = record.definition if record else None
         beside = definition is not None and (
             definition.shadow_pairs > 0 or definition.strategy is Strategy.CANARY
@@ -192,7 +198,9 @@ class Conductor:
     def _after_smoke(
         self, now: EndpointState, record: Record | None, gates: Gates
     ) -> EndpointState:
-        if now.live is not None and record is not None and gates.promote is None:
+        if now.live is not None and gates.promote is None:
+            if record is None:
+                return self.moves.refuse(now, {"test": "record", "words": _LOST})
             if record.definition.shadow_pairs > 0:
                 return self.moves.shadow(now, record.definition.shadow_share)
             if record.definition.strategy is Strategy.CANARY:
@@ -200,14 +208,16 @@ class Conductor:
         return now if gates.paused is not None else self.moves.switch(now)
 
     def _begin_canary(self, now: EndpointState, record: Record) -> EndpointState:
-        """Nobody is moved yet: the watch does that, when its first reading is there."""
-        self.records.save(msgspec.structs.replace(record, definition=self.prior(record)))
+        """Nobody is moved yet: the watch does that, when its first reading is there. A horizon
+        that a shadow has used up begins anew."""
+        begun = msgspec.structs.replace(record, definition=self.prior(record), progress=Progress())
+        self.records.save(begun)
         return self.moves.canary(now, 0)
 
     def enter_canary(self, ticket: Ticket) -> Where:
         """From the shadow phase to the canary."""
         with self._locked(ticket) as now:
-            record = self.records.find(ticket.endpoint)
+            record = self._record(ticket)
             if now is not None and now.phase is Phase.SHADOWING and record is not None:
                 self._begin_canary(now, record)
         return self.where(ticket)
@@ -246,10 +256,15 @@ class Conductor:
         if not self.where(ticket).over:
             return self.where(ticket)
         with self.tools.store.locked(ticket.endpoint, patience=PATIENCE_SECONDS):
-            found, record = self.where(ticket), self.records.find(ticket.endpoint)
-            if found.over and record is not None and record.rollout == ticket.rollout:
+            found, record = self.where(ticket), self._record(ticket)
+            if found.over and record is not None:
                 self._conclude(record)
         return found
+
+    def _record(self, ticket: Ticket) -> Record | None:
+        """The rollout's own record; None when it is lost or broken."""
+        record = self.records.find(ticket.endpoint)
+        return record if record is not None and record.rollout == ticket.rollout else None
 
     def _conclude_latest(self, endpoint: str) -> None:
         """Its record makes room for the next rollout's: the stage that waits for the end of its
@@ -347,8 +362,7 @@ class Conductor:
     def lost(self, ticket: Ticket) -> Where:
         """Nothing is known any more of what a candidate has shown: users do not stay with it."""
         at = self.tools.clock.now().timestamp()
-        words = "its record is lost or broken: nothing is known of its evidence"
-        return self.leave(ticket, Wish(events.ACTOR, words, at))
+        return self.leave(ticket, Wish(events.ACTOR, _LOST, at))
 
     def leave(
         self, ticket: Ticket, wish: Wish, evidence: Mapping[str, object] | None = None
@@ -379,12 +393,6 @@ class Conductor:
             if now is not None and now.phase is Phase.CANARY and not self._given_up(ticket):
                 self.moves.canary(now, weight)
         return self.where(ticket)
-
-    def run(self, ticket: Ticket, stages: Mapping[Phase, Callable[[Ticket], Where]]) -> None:
-        """Drive a rollout in this process until users are on it, or it is over."""
-        phase = self.where(ticket).phase
-        while phase is not None and phase is not Phase.WATCHING:
-            phase = stages[phase](ticket).phase
 
     def _before_traffic(
         self,

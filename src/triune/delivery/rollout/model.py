@@ -215,7 +215,7 @@ class Progress(msgspec.Struct, frozen=True):
 
     ``asked``: a person has been asked, for the reason of ``doubts``; those a person has answered
     are ``acknowledged``, and the horizon counts from ``granted_s``. ``answer`` is the mark of the
-    latest `Gates.resumed` when the person was asked: another one is the answer.
+    latest `Gates.resumed` that is known: another one is an answer.
     """
 
     step: int = 0

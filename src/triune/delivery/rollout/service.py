@@ -17,7 +17,7 @@ from triune.delivery.rollout.conductor import Conductor
 from triune.delivery.rollout.explain import explain
 from triune.delivery.rollout.model import Definition, Record, Ticket, Wish, define
 from triune.delivery.rollout.view import RolloutView, view
-from triune.delivery.state import EndpointState, Role
+from triune.delivery.state import Ending, EndpointState, Role
 from triune.ledger.envelope import Event, person
 from triune.ledger.ports import Query
 
@@ -161,18 +161,20 @@ class Rollouts:
         record, pending = self.conductor.records.find(now.endpoint), now.pending
         if record is not None and (pending is None or pending.rollout == record.rollout):
             return record
-        if pending is None:
-            settings(self.conductor.tools.workspace, now.endpoint)
-            raise _none(now.endpoint)
-        return Record(
-            rollout=pending.rollout,
-            endpoint=now.endpoint,
-            release=pending.arm.release,
-            stable=now.live.release if now.live else None,
-            actor=pending.actor,
-            started=time_of(pending.rollout).timestamp(),
-            definition=define(None, pending.strategy),
-        )
+        if pending is not None:
+            return Record(
+                rollout=pending.rollout,
+                endpoint=now.endpoint,
+                release=pending.arm.release,
+                stable=now.live.release if now.live else None,
+                actor=pending.actor,
+                started=time_of(pending.rollout).timestamp(),
+                definition=define(None, pending.strategy),
+            )
+        if now.last is not None:
+            return _ended(now, now.last)
+        settings(self.conductor.tools.workspace, now.endpoint)
+        raise _none(now.endpoint)
 
     def _current(self, endpoint: str) -> Ticket:
         """The rollout that a person means: the one under way, else the latest."""
@@ -182,6 +184,21 @@ class Rollouts:
     def _wish(self, reason: str, actor: str | None) -> Wish:
         at = self.conductor.tools.clock.now().timestamp()
         return Wish(actor or person(), reason, at)
+
+
+def _ended(now: EndpointState, last: Ending) -> Record:
+    """What the state still says of a rollout that is over and whose record is lost."""
+    stable = now.previous or now.live
+    return Record(
+        rollout=last.rollout,
+        endpoint=now.endpoint,
+        release=last.release,
+        stable=stable.release if stable and stable.release != last.release else None,
+        actor=events.ACTOR,
+        started=time_of(last.rollout).timestamp(),
+        definition=define(None),
+        outcome=last.outcome.value,
+    )
 
 
 def _none(endpoint: str) -> NotFound:

@@ -17,7 +17,7 @@ from triune.delivery.rollout.model import Definition, Gates, Record, Ticket, Wis
 from triune.delivery.rollout.shadow import ShadowState, ShadowWatch
 from triune.delivery.rollout.shadow_gate import Judgement, Limits, judge
 from triune.delivery.rollout.verdict import Verdict
-from triune.delivery.rollout.watch import Stamps, superseded, urgent
+from triune.delivery.rollout.watch import Stamps, answer, resumed, superseded, urgent
 from triune.delivery.state import Arm, EndpointState, Outcome, Phase
 from triune.ledger.envelope import microseconds
 
@@ -65,9 +65,8 @@ class Shadowing:
             return Where(Phase.SHADOWING, self._due(record))
         before, self._looked = self._looked, self._tools.clock.monotonic()
         passed = 0.0 if before is None else self._looked - before
-        progress = msgspec.structs.replace(
-            record.progress, watched_s=record.progress.watched_s + passed
-        )
+        progress = resumed(record.progress, gates)
+        progress = msgspec.structs.replace(progress, watched_s=progress.watched_s + passed)
         record, judgement = self._look(msgspec.structs.replace(record, progress=progress))
         self._act(record, judgement, gates)
         found = self._conductor.where(self._ticket)
@@ -97,6 +96,7 @@ class Shadowing:
         try:
             tick, after = self._watch.look(before)
         except Unavailable:
+            self._conductor.records.save(record)
             return record, Judgement(Verdict.NOT_YET, "the answers cannot be read")
         judgement = judge(after.total, _limits(record.definition))
         kept = msgspec.structs.replace(
@@ -130,15 +130,16 @@ class Shadowing:
             self._leave(judgement, {})
         elif judgement.verdict is Verdict.PASS and gates.paused is None:
             self._on(record)
-        elif gates.paused is None and gates.resumed is None:
-            self._ask(definition, record)
+        elif gates.paused is None and _overdue(record):
+            self._ask(record, gates)
 
-    def _ask(self, definition: Definition, record: Record) -> None:
-        """Once, when the horizon is over without a verdict, e.g. for want of traffic."""
-        if record.progress.watched_s >= definition.horizon_s:
-            at = self._tools.clock.now().timestamp()
-            words = f"{definition.horizon_s:.0f} s are over without a verdict; a person decides"
-            self._conductor.gate(self._ticket, "pause", Wish(events.ACTOR, words, at))
+    def _ask(self, record: Record, gates: Gates) -> None:
+        """The horizon is over without a verdict, e.g. for want of traffic: a person decides."""
+        asked = msgspec.structs.replace(record.progress, asked=True, answer=answer(gates))
+        self._conductor.records.save(msgspec.structs.replace(record, progress=asked), synced=True)
+        at, horizon = self._tools.clock.now().timestamp(), record.definition.horizon_s
+        words = f"{horizon:.0f} s are over without a verdict; a person decides"
+        self._conductor.gate(self._ticket, "pause", Wish(events.ACTOR, words, at))
 
     def _on(self, record: Record) -> None:
         if record.definition.strategy is Strategy.CANARY:
@@ -151,6 +152,11 @@ class Shadowing:
         wish = Wish(events.ACTOR, judgement.words, at)
         told = {"verdict": judgement.verdict.value, "exposed": 0, **evidence}
         self._conductor.leave(self._ticket, wish, told)
+
+
+def _overdue(record: Record) -> bool:
+    progress = record.progress
+    return progress.watched_s - progress.granted_s >= record.definition.horizon_s
 
 
 def _limits(definition: Definition) -> Limits:

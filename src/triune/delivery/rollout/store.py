@@ -8,7 +8,7 @@ meets what a watch has just seen.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -106,8 +106,18 @@ class RecordStore:
 
     @contextmanager
     def changing_gates(self, endpoint: str) -> Iterator[None]:
-        """Be the only one that changes the gates of an endpoint."""
-        with locked(self.gates_path(endpoint).with_suffix(".lock")):
+        """Be the only one that changes the gates of an endpoint.
+
+        Raises
+        ------
+        Unavailable: (``rollout-record-unwritable``) its lock cannot be made, e.g. on a full disk.
+        """
+        path = self.gates_path(endpoint).with_suffix(".lock")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(path))
+            except OSError as error:
+                raise _unwritable(path, error) from error
             yield
 
     def save_gates(self, endpoint: str, gates: Gates) -> None:
@@ -159,9 +169,13 @@ def _write(path: Path, value: Record | Gates, *, synced: bool) -> None:
     try:
         write_atomic(path, msgspec.json.encode(value), synced=synced)
     except OSError as error:
-        raise Unavailable(
-            "rollout-record-unwritable",
-            f"a rollout's file cannot be written: {error.strerror}",
-            context=str(path),
-            hint="Free some space; the share of the candidate stays as it is meanwhile.",
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        "rollout-record-unwritable",
+        f"a rollout's file cannot be written: {error.strerror}",
+        context=str(path),
+        hint="Free some space; the share of the candidate stays as it is meanwhile.",
+    )

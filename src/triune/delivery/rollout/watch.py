@@ -174,7 +174,7 @@ class Watch:
         seconds, at = self._passed(record), self._tools.clock.now().timestamp()
         after = self._read(now)
         reading = readings.between(record.seen, after, contest, seconds)
-        progress = _resumed(record, gates)
+        progress = resumed(record.progress, gates)
         quality = record.quality
         if isinstance(reading, Gap):
             progress = msgspec.structs.replace(
@@ -221,7 +221,7 @@ class Watch:
         )
         if decision.action is Action.ASK:
             progress = msgspec.structs.replace(
-                progress, asked=True, answer=_answer(gates), doubts=decision.culprits
+                progress, asked=True, answer=answer(gates), doubts=decision.culprits
             )
         kept = msgspec.structs.replace(record, progress=progress, last=look, mark=new_id())
         self._conductor.records.save(kept, synced=decision.action is not Action.HOLD)
@@ -330,28 +330,30 @@ def urgent(gates: Gates) -> bool:
     return gates.abort is not None or gates.promote is not None
 
 
-def _resumed(record: Record, gates: Gates) -> Progress:
-    """A person has answered what the last look asked: its doubts do not pause it again, and a
-    horizon that was over begins anew."""
-    progress = record.progress
-    if not progress.asked or _answer(gates) == progress.answer:
+def resumed(progress: Progress, gates: Gates) -> Progress:
+    """Once after a person has resumed it: the horizon begins anew, and the doubts of a question
+    that is answered so do not pause it again."""
+    if answer(gates) == progress.answer:
         return progress
+    doubts = progress.doubts if progress.asked else ()
     return msgspec.structs.replace(
         progress,
         asked=False,
-        acknowledged=progress.acknowledged | frozenset(progress.doubts),
+        answer=answer(gates),
+        acknowledged=progress.acknowledged | frozenset(doubts),
         granted_s=progress.watched_s,
     )
 
 
-def _answer(gates: Gates) -> str:
+def answer(gates: Gates) -> str:
+    """The mark of the latest end of a pause; empty before the first."""
     return gates.resumed.mark if gates.resumed else ""
 
 
 def _undone(record: Record, look: Look, gates: Gates) -> bool:
     """Whether a look's way back, or its question to a person, is still to be done."""
     if look.action is Action.ASK:
-        return gates.paused is None and _answer(gates) == record.progress.answer
+        return gates.paused is None and answer(gates) == record.progress.answer
     return look.action is Action.ROLL_BACK
 
 

@@ -257,6 +257,18 @@ def test_the_horizon_asks_once_and_again_after_a_whole_one(tmp_path: Path, away:
         table.turn(ticket, seconds=0.0)
 
 
+def test_the_end_of_a_long_pause_is_no_question(tmp_path: Path) -> None:
+    table = Tabletop(tmp_path, CANARY.replace("horizon_s = 600", "horizon_s = 200"))
+    ticket = table.begun()
+    table.conductor.gate(ticket, "pause", table.wish("over night"))
+    for _ in range(25):
+        table.turn(ticket, seconds=LOOK_SECONDS)
+    table.conductor.gate(ticket, "resume", table.wish("good morning"))
+    for _ in range(15):
+        table.turn(ticket, seconds=LOOK_SECONDS)
+    assert questions(table) == 0
+
+
 # The clock
 
 
