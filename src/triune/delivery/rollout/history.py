@@ -156,10 +156,16 @@ def _ticks(seen: Sequence[Seen], tick_s: float) -> list[list[Seen]]:
 
 
 def _width(seen: Sequence[Seen], tick_s: float) -> float:
-    """How long a stretch of the history is: a tick, or less where there is too little of it."""
-    if len(seen) < 2:
+    """How long a stretch of the history is: a tick, or less where there is too little of it.
+
+    Below a second only where very many answers fill less than half a minute: what clusters for
+    longer than a stretch is underestimated then, but not left out.
+    """
+    span = seen[-1].at - seen[0].at if seen else 0.0
+    if span <= 0.0:
         return tick_s
-    return min(tick_s, max((seen[-1].at - seen[0].at) / (2 * LEAST_TICKS), 1.0))
+    shortest = min(1.0, span / (1.5 * LEAST_TICKS))
+    return min(tick_s, max(span / (2 * LEAST_TICKS), shortest))
 
 
 def _split(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 import pytest
 
@@ -24,7 +25,10 @@ class Log:
     events: list[Event]
 
     def select(self, query: Query) -> Iterator[Stored]:
-        found = [e for e in self.events if e.kind == query.kind and e.time >= (query.since or 0)]
+        until = query.until or inf
+        found = [
+            e for e in self.events if e.kind == query.kind and (query.since or 0) <= e.time <= until
+        ]
         for number, event in enumerate(sorted(found, key=lambda e: -e.time)):
             yield Stored(number, event)
 
@@ -85,6 +89,47 @@ def test_instances_are_the_halves_where_there_are_several() -> None:
     ]
     seen = history.answers(Log(events), "e", now=NOW)  # type: ignore[arg-type]
     assert history.dispersions(seen, 10.0)[MetricName.ERRORS] > 3.0
+
+
+def test_what_the_gateway_answered_itself_is_in_no_instance_s_half() -> None:
+    draw = random.Random(3)
+    events = [
+        answer(600 - i * 0.05, instance=str(i % 2), unit="u", failed=draw.random() < 0.02)
+        for i in range(12_000)
+    ]
+    calm = history.answers(Log(events), "e", now=NOW)  # type: ignore[arg-type]
+    for burst in range(30):
+        events += [answer(20.0 * burst + 5, failed=True, instance=None) for _ in range(20)]
+    stormy = history.answers(Log(events), "e", now=NOW)  # type: ignore[arg-type]
+    assert len(stormy) == len(calm) + 600
+    for seen in (calm, stormy):
+        assert history.dispersions(seen, 10.0)[MetricName.ERRORS] < 1.6
+
+
+def test_very_many_answers_that_fill_only_seconds_still_say_how_they_scatter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history, "MOST", 4_000)
+    events = [
+        answer(600 - i * 0.001, unit=f"u{i % 40}", failed=(i // 50 + i) % 40 == 0)
+        for i in range(10_000)
+    ]
+    seen = history.answers(Log(events), "e", now=NOW)  # type: ignore[arg-type]
+    assert seen[-1].at - seen[0].at < 5.0
+    found = history.dispersions(seen, 10.0)
+    assert found[MetricName.ERRORS] >= 1.0
+    assert MetricName.LATENCY_P90 not in found  # all took equally long: nothing scatters
+
+
+def test_only_one_release_is_asked_for_and_only_before() -> None:
+    events = [
+        answer(10, release="release:a"),
+        answer(20, release="release:b"),
+        answer(30, release=None, failed=True),
+        answer(-5, release="release:a"),
+    ]
+    seen = history.answers(Log(events), "e", now=NOW, release="release:a")  # type: ignore[arg-type]
+    assert [NOW - one.at for one in seen] == [30, 10]
 
 
 def test_a_definition_is_tempered_but_never_below_what_it_asks_for() -> None:
