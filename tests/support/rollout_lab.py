@@ -27,14 +27,16 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from tests.support.delivery import ROOT, alive
+from tests.support.delivery import ROOT, StubModels, alive
 from tests.support.rollouts import RolloutStage, conductor, watched
 from triune.core.config import slug
 from triune.core.files import read_json, write_json
 from triune.core.waiting import wait_until
+from triune.delivery.ports import ModelVersion
 from triune.delivery.rollout.model import Record, Ticket
 from triune.delivery.rollout.service import Rollouts
 from triune.delivery.rollout.store import RecordStore
+from triune.delivery.service import Delivery
 from triune.delivery.state import Colour, process_name, shares
 from triune.ledger.envelope import Event
 from triune.ledger.ports import Query
@@ -86,6 +88,17 @@ class Errand:
     release: str = ""
 
 
+@dataclass(frozen=True)
+class ListedModels(StubModels):
+    """Versions that are looked up in the ledger, as the registry does."""
+
+    ledger: Ledger
+
+    def resolve(self, name: str) -> ModelVersion:
+        self.ledger.count(Query(kind="model.registered"))
+        return super().resolve(name)
+
+
 @dataclass
 class Lab(RolloutStage):
     """See the module's words. ``tables``: endpoint to the lines of its rollout table."""
@@ -105,7 +118,8 @@ class Lab(RolloutStage):
         if url:
             self.ledger.close()
             self.ledger = Ledger.open(url, self.root / "journal", workspace="stage")
-            self.delivery = type(self.delivery)(self.tools())
+        self.models = ListedModels(self.models.folder, self.ledger)
+        self.delivery = Delivery(self.tools())
 
     def _write(self) -> None:
         for folder in ("steps", "held", "logs"):

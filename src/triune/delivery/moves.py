@@ -228,8 +228,9 @@ class Moves:
         for arm in _pending(now).arms:
             self.observe("starting", f"{arm.release} starts as {arm.colour.value}.")
             its = release if arm.release == release.ref else self.tools.releases.get(arm.release)
+            process = self.tools.arms.process(its, arm)
             try:
-                self.tools.processes.ensure(self.tools.arms.process(its, arm))
+                self.tools.processes.ensure(process)
             except TriuneError as error:
                 raise CandidateUnfit("start", error.message) from error
             self.observe("started", f"{arm.process} is ready on port {arm.port}.")

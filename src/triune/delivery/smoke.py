@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from triune.core.errors import Unavailable
 from triune.delivery.client import Answer, HttpClient
 from triune.delivery.gateway.model import PREDICTION_HEADER, RELEASE_HEADER
 from triune.delivery.release import Input
@@ -214,7 +215,11 @@ def latency(client: SmokeClient, limit_ms: float) -> str:
 
 
 def run(tests: Sequence[SmokeTest], client: SmokeClient) -> Iterator[SmokeResult]:
-    """Run each test; whatever a test raises is its result."""
+    """Run each test; whatever a test raises is its result.
+
+    Only what is away, e.g. the ledger in which a signature is looked up, says nothing of the
+    candidate: `Unavailable` is raised.
+    """
     for test in tests:
         begin = time.perf_counter()
         passed, words = _judge(test, client)
@@ -226,5 +231,7 @@ def _judge(test: SmokeTest, client: SmokeClient) -> tuple[bool, str]:
         return True, test.run(client) or ""
     except AssertionError as error:
         return False, str(error) or "an assertion does not hold"
+    except Unavailable:
+        raise
     except Exception as error:  # a workspace's test may raise anything; that is its verdict
         return False, f"{type(error).__name__}: {error}"
