@@ -112,6 +112,7 @@ class ListLog:
             if number > query.after
             and query.kind in (None, event.kind)
             and query.subject in (None, event.subject)
+            and (query.since or 0) <= event.time <= (query.until or event.time)
         ]
         yield from (found[::-1] if query.newest_first else found)[: query.limit]
 
