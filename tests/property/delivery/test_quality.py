@@ -32,13 +32,15 @@ RULE = QualityRule("flights/delay", Side(CONTROL), Side(CANDIDATE), cohorts=COHO
 
 @dataclass(frozen=True)
 class Turn:
-    """What happens until a look: predictions, which of all so far get an outcome, a crash."""
+    """What happens until a look: predictions, which of all so far get an outcome, a crash; and
+    after it: the candidate's weight changes, in so many seconds."""
 
     seconds: float
     served: list[tuple[bool, float]]
     labels: list[tuple[int, float, float | None]]
     early: list[int]
     crash: bool
+    change: float | None
 
 
 turns = st.lists(
@@ -56,6 +58,7 @@ turns = st.lists(
         ),
         early=st.lists(st.integers(0, 5), max_size=2),
         crash=st.booleans(),
+        change=st.none() | st.floats(0.0, 40.0),
     ),
     max_size=12,
 )
@@ -94,18 +97,28 @@ class Story:
         self.log.tell(observed(prediction, value, predicted, number=self.told))
 
 
+def us(seconds: float) -> int:
+    return NOON_US + round(seconds * SECOND)
+
+
 def told(turns: list[Turn], *, crashes: bool) -> list[QualityLook]:
     """Every look of a story."""
     story, looks = Story(), []
     state = begin(story.log, NOON_US)
     reader = QualityReader(story.log, RULE)
+    done = 0.0
     for turn in turns:
         story.go_on(turn)
+        if done <= story.now:
+            state = state.change_done(us(done))
         if turn.crash and crashes:
             state = msgspec.json.decode(msgspec.json.encode(state), type=QualityState)
             reader = QualityReader(story.log, RULE)
-        looks.append(reader.look(state, NOON_US + round(story.now * SECOND)))
+        looks.append(reader.look(state, us(story.now)))
         state = looks[-1].state
+        if turn.change is not None and not state.changing:
+            done = story.now + 0.001 + turn.change
+            state = state.change_begun(us(story.now + 0.001))
     return looks
 
 
@@ -154,6 +167,8 @@ def test_ready_cohorts_hold_what_the_log_says_and_never_overlap(turns: list[Turn
         assert len(waiting) <= COHORTS.most_open
         everything = sorted([*done, *waiting], key=lambda cohort: cohort.start_us)
         assert all(one.end_us <= other.start_us for one, other in pairwise(everything))
+        changes = look.state.shelf.changes
+        assert not any(c.within(k.start_us, k.end_us) for c in changes for k in everything)
         served_all = sum(c.a.served + c.b.served for c in everything)
         assert served_all <= len(story.made)
         assert all(c.labelled <= c.served for k in everything for c in (k.a, k.b))

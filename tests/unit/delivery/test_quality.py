@@ -286,6 +286,25 @@ def test_those_that_wait_are_few_however_long_labels_take() -> None:
     assert len(msgspec.json.encode(scene.state)) < 2000
 
 
+def test_predictions_made_while_the_weight_changes_do_not_count(scene: Scene) -> None:
+    control, candidate = scene.both(10)
+    scene.look(10.0)
+    scene.state = scene.state.change_begun(NOON_US + 12 * SECOND)
+    scene.label([one for arm in scene.both(10, 10.0) for one in arm])
+    assert scene.look(20.0).state == scene.state
+    scene.crash()
+    scene.state = scene.state.change_done(NOON_US + 18 * SECOND)
+    scene.label([one for arm in scene.both(20, 10.0) for one in arm])
+    scene.label(control + candidate)
+    found = scene.look(40.0)
+    spans = [
+        ((c.start_us - NOON_US) // SECOND, (c.end_us - NOON_US) // SECOND) for c in found.ready
+    ]
+    assert spans == [(0, 10), (10, 12), (18, 20)]
+    assert found.counts == [(10, 10, 0, 0), (6, 6, 0, 0), (6, 6, 0, 0)]
+    assert scene.state.late == 0
+
+
 def test_a_long_backlog_is_read_in_parts_and_judged_at_its_end(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

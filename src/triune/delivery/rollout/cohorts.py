@@ -2,7 +2,8 @@
 
 A cohort is ready when its predictions have settled, each arm's coverage is enough and both match
 (`triune.delivery.rollout.coverage`). One that only one arm was asked in is joined with its
-neighbours. One that is not ready when the patience ends is given up, and why is counted.
+neighbours. One that is not ready when the patience ends is given up, and why is counted. None lies
+on both sides of a change of the candidate's weight (`triune.delivery.rollout.changes`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from enum import StrEnum
 
 import msgspec
 
+from triune.delivery.rollout.changes import Change, clipped
 from triune.delivery.rollout.coverage import Cohort, Drift, matches, matching
 
 
@@ -68,12 +70,41 @@ class Shelf(msgspec.Struct, frozen=True):
 
     Those that wait are in the order of time and do not overlap. Before ``closed_us``, the end of
     the latest that was judged or given up, no new one begins. ``drift`` is of those gone that had
-    enough labels.
+    enough labels. ``changes`` of the candidate's weight are in the order of time; only the last one
+    may still go on.
     """
 
     waiting: tuple[Cohort, ...] = ()
     closed_us: int = 0
     drift: Drift = Drift()
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def changing(self) -> bool:
+        """Whether the weight may still be changing."""
+        return bool(self.changes) and self.changes[-1].done_us is None
+
+    def change_begun(self, at_us: int) -> Shelf:
+        """From now on the weight may change, until `change_done`; nothing new where it may already.
+
+        The cohort of this moment ends here.
+        """
+        if self.changing:
+            return self
+        ended = (
+            msgspec.structs.replace(c, end_us=at_us) if c.start_us < at_us < c.end_us else c
+            for c in self.waiting
+        )
+        changes = (*self.changes, Change(at_us))
+        return msgspec.structs.replace(self, waiting=tuple(ended), changes=changes)
+
+    def change_done(self, at_us: int) -> Shelf:
+        """The weight is what it should be; nothing new where it was so already."""
+        if not self.changing:
+            return self
+        *before, last = self.changes
+        done = Change(last.begun_us, max(last.begun_us, at_us))
+        return msgspec.structs.replace(self, changes=(*before, done))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +135,13 @@ def sort(shelf: Shelf, now_us: int, rule: CohortRule) -> Sorted:
             dropped.append(Dropped(cohort, why))
         else:
             waiting.append(cohort)
-    kept = _bounded(waiting, shelf.closed_us, rule.most_open)
+    kept = _bounded(waiting, shelf, rule.most_open)
     crowded = kept[: max(0, len(kept) - rule.most_open)]
     dropped += [Dropped(cohort, Drop.CROWDED) for cohort in crowded]
     seen = ready + [gone.cohort for gone in dropped if gone.why is Drop.COVERAGE]
     ends = [cohort.end_us for cohort in ready] + [gone.cohort.end_us for gone in dropped]
-    left = Shelf(
+    left = msgspec.structs.replace(
+        shelf,
         waiting=tuple(kept[len(crowded) :]),
         closed_us=max([shelf.closed_us, *ends]),
         drift=sum(map(Drift.of, seen), shelf.drift),
@@ -156,7 +188,7 @@ def _joined(shelf: Shelf, settled_us: int, rule: CohortRule) -> list[Cohort]:
             and last.one_arm
             and last.end_us <= settled_us
             and cohort.end_us - last.start_us <= widest_us
-            and _neighbours(last, cohort, shelf.closed_us)
+            and _neighbours(last, cohort, shelf)
         ):
             found[-1] = last.joined(cohort)
         else:
@@ -164,27 +196,29 @@ def _joined(shelf: Shelf, settled_us: int, rule: CohortRule) -> list[Cohort]:
     return found
 
 
-def _neighbours(one: Cohort, other: Cohort, closed_us: int) -> bool:
-    """Whether nothing that was judged or given up lies between the two."""
-    return one.end_us == other.start_us or closed_us <= one.end_us
+def _neighbours(one: Cohort, other: Cohort, shelf: Shelf) -> bool:
+    """Whether nothing that was judged or given up lies between the two, nor a change."""
+    if any(change.within(one.start_us, other.end_us) for change in shelf.changes):
+        return False
+    return one.end_us == other.start_us or shelf.closed_us <= one.end_us
 
 
-def _bounded(cohorts: list[Cohort], closed_us: int, most: int) -> list[Cohort]:
+def _bounded(cohorts: list[Cohort], shelf: Shelf, most: int) -> list[Cohort]:
     """At most so many, if joining neighbours of the older half by two can do it."""
     while len(cohorts) > most:
         half = len(cohorts) // 2 + 1
-        older = _by_two(cohorts[:half], closed_us)
+        older = _by_two(cohorts[:half], shelf)
         if len(older) == half:
             break
         cohorts = older + cohorts[half:]
     return cohorts
 
 
-def _by_two(cohorts: list[Cohort], closed_us: int) -> list[Cohort]:
+def _by_two(cohorts: list[Cohort], shelf: Shelf) -> list[Cohort]:
     found: list[Cohort] = []
     single = False  # whether the last one found can take a neighbour
     for cohort in cohorts:
-        if single and _neighbours(found[-1], cohort, closed_us):
+        if single and _neighbours(found[-1], cohort, shelf):
             found[-1], single = found[-1].joined(cohort), False
         else:
             found.append(cohort)
@@ -199,6 +233,7 @@ class Windows:
         self._cohorts = [cohort.copy() for cohort in shelf.waiting]
         self._starts = [cohort.start_us for cohort in shelf.waiting]
         self._closed_us = shelf.closed_us
+        self._changes = shelf.changes
         self._window_us = max(1, round(window_s * 1e6))
 
     @property
@@ -213,14 +248,20 @@ class Windows:
             return self._cohorts[place]
         return None
 
+    def changing(self, time_us: int) -> bool:
+        """Whether the candidate's weight may have changed at this moment."""
+        return any(change.during(time_us) for change in self._changes)
+
     def begin(self, time_us: int) -> Cohort | None:
-        """The cohort of this moment, a new one if need be; None for a moment that is closed."""
+        """The cohort of this moment, in which no weight changes; a new one if need be, None for a
+        moment that is closed."""
         found = self.find(time_us)
         if found is not None or time_us < self._closed_us:
             return found
         start = time_us // self._window_us * self._window_us
+        start, end = clipped(self._changes, time_us, start, start + self._window_us)
         place = bisect_right(self._starts, start)
-        new = Cohort(start, start + self._window_us)
+        new = Cohort(start, end)
         self._cohorts.insert(place, new)
         self._starts.insert(place, start)
         return new

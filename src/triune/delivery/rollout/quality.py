@@ -2,7 +2,8 @@
 
 A ``prediction.served`` counts in the cohort of its request's time, an ``outcome.observed`` in that
 of its prediction. The label of a prediction is its last outcome before its cohort is judged; later
-ones change nothing. When a cohort may be judged is in `triune.delivery.rollout.cohorts`.
+ones change nothing. Predictions made while the candidate's weight changed do not count. When a
+cohort may be judged is in `triune.delivery.rollout.cohorts`.
 
 What an event does to the counts depends only on the events before it in the log and on which
 cohorts wait, never on what a reader has seen: one that goes on from a state, in this process or
@@ -78,6 +79,22 @@ class QualityState(msgspec.Struct, frozen=True):
     late: int = 0
     unusable: int = 0
 
+    @property
+    def changing(self) -> bool:
+        """Whether the candidate's weight may still be changing."""
+        return self.shelf.changing
+
+    def change_begun(self, at_us: int) -> QualityState:
+        """From this time on the candidate's weight may change, until `change_done`.
+
+        No cohort lies on both sides of it. Make it durable before the weight changes.
+        """
+        return msgspec.structs.replace(self, shelf=self.shelf.change_begun(at_us))
+
+    def change_done(self, at_us: int) -> QualityState:
+        """From this time on all requests are split by the new weight."""
+        return msgspec.structs.replace(self, shelf=self.shelf.change_done(at_us))
+
 
 def begin(log: Outcomes, now_us: int) -> QualityState:
     """A state that counts the predictions made from now on."""
@@ -120,10 +137,12 @@ class _Look:
         self._too_old = _milliseconds(max(oldest, state.started_us) - _SLACK_US)
 
     def made(self, stored: Stored) -> _Made | None:
-        """A served prediction of one of the two arms, made since the start."""
+        """A served prediction of one of the two arms, made since the start at a known weight."""
         event, rule = stored.event, self._rule
         candidate = rule.candidate.gave(event)
         if event.time < self.state.started_us or not (candidate or rule.control.gave(event)):
+            return None
+        if self._windows.changing(event.time):
             return None
         return _Made(stored.sequence, event.time, candidate)
 
@@ -223,9 +242,12 @@ class QualityReader:
         """What has become known since the state was made.
 
         Reads at most `MOST_AT_ONCE` events; only when none is left over are cohorts judged. A
-        reader that is given another state than it returned last goes on from that one. Raises
-        what the ledger raises; then nothing has happened.
+        reader that is given another state than it returned last goes on from that one. While the
+        weight may be changing nothing is read: which predictions count is known when that is done.
+        Raises what the ledger raises; then nothing has happened.
         """
+        if state.changing:
+            return QualityLook((), (), state)
         if state is not self._last and state != self._last:
             self._unlabelled.clear()
         self._last = None

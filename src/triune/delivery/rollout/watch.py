@@ -79,6 +79,7 @@ class Watch:
         self._outcomes: QualityReader | None = None
         self._ticket = ticket
         self._looked: float | None = None
+        self._live_us: int | None = None
         self._taken_over = False
         self._stamps = Stamps(conductor, ticket.endpoint)
 
@@ -128,7 +129,7 @@ class Watch:
             return False
         now, last = self._tools.store.load(self._ticket.endpoint), record.last
         if now.pending is not None and now.pending.weight > 0:
-            self._conductor.step(self._ticket, now.pending.weight)
+            self._move(now.pending.weight)
         self._taken_over = last is None or self._retell(record, last)
         if last is None or not _undone(record, last, gates):
             return False
@@ -151,11 +152,12 @@ class Watch:
         now = self._tools.store.load(self._ticket.endpoint)
         weight = now.pending.weight if now.pending else 0
         wanted = record.definition.steps[record.progress.step]
-        if weight >= wanted or urgent(gates):
+        unsure = _changing(record) and self._live_us is None
+        if (weight >= wanted and not unsure) or urgent(gates):
             return False
         if weight == 0 and gates.paused is not None:
             return True
-        self._conductor.step(self._ticket, wanted)
+        self._move(wanted)
         if record.seen is not None:
             return False
         self._conductor.records.save(msgspec.structs.replace(record, seen=self._read(now)))
@@ -247,12 +249,23 @@ class Watch:
                 return
 
     def _advance(self, record: Record) -> None:
-        """The next step is durable before the share rises; see `_catch_up`."""
+        """The next step is durable before the share rises, and when that began; see `_catch_up`."""
         step = record.progress.step + 1
-        progress = analysis.next_step(record.progress)
-        kept = msgspec.structs.replace(record, progress=progress)
+        progress, quality = analysis.next_step(record.progress), record.quality
+        if quality is not None:
+            quality = self._settled(quality).change_begun(microseconds(self._tools.clock.now()))
+        kept = msgspec.structs.replace(record, progress=progress, quality=quality)
+        self._live_us = None
         self._conductor.records.save(kept, synced=True)
-        self._conductor.step(self._ticket, record.definition.steps[step])
+        self._move(record.definition.steps[step])
+
+    def _move(self, weight: int) -> None:
+        self._conductor.step(self._ticket, weight)
+        self._live_us = microseconds(self._tools.clock.now())
+
+    def _settled(self, quality: QualityState) -> QualityState:
+        """The weight's last change is over since the gateway has it, if that is known here."""
+        return quality if self._live_us is None else quality.change_done(self._live_us)
 
     def _read(self, now: EndpointState) -> Seen | None:
         """What the gateway has counted; None when it does not answer."""
@@ -285,7 +298,7 @@ class Watch:
         try:
             if self._outcomes is None:
                 self._outcomes = QualityReader(self._tools.log, _quality(record, now))
-            state = record.quality or begin(self._tools.log, at)
+            state = self._settled(record.quality or begin(self._tools.log, at))
             look = self._outcomes.look(state, at)
         except Unavailable:
             return record.quality, ()
@@ -323,6 +336,11 @@ def _quality(record: Record, now: EndpointState) -> QualityRule:
 
 def _warming(record: Record, progress: Progress) -> bool:
     return progress.judged_s == 0.0 and progress.warm_s < record.definition.warm_up_s
+
+
+def _changing(record: Record) -> bool:
+    """Whether a watch that wrote this may not have come to the end of its step."""
+    return record.quality is not None and record.quality.changing
 
 
 def urgent(gates: Gates) -> bool:
