@@ -331,8 +331,9 @@ def weigh(state: EndpointState, weight: int, *, mark: str) -> EndpointState:
 def withdraw(
     state: EndpointState, why: Mapping[str, Any], *, mark: str, actor: str
 ) -> EndpointState:
-    """The candidate is to be left for the stable release, which serves beside it."""
-    pending = _pending(state, *BESIDE_STABLE)
+    """The candidate is to be left for the stable release, which serves beside it, or did until
+    a switch began that has not ended."""
+    pending = _pending(state, *BESIDE_STABLE, *([Phase.SWITCHING] if state.live else []))
     leaving = replace(pending, phase=Phase.WITHDRAWING, mark=mark, why=why, actor=actor)
     return replace(state, pending=leaving)
 

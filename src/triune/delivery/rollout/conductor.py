@@ -54,6 +54,7 @@ PAUSED_SECONDS = 2.0
 NEVER_BEGUN = "never-begun"
 """The outcome of a rollout whose command died before it existed."""
 
+_NO_ROOM = frozenset({"journal-full", "ledger-disk-full"})
 _LOST = "its record is lost or broken: nothing is known of its evidence"
 
 PATIENCE_SECONDS = 10.0
@@ -224,7 +225,7 @@ class Conductor:
 
     def mirror(self, ticket: Ticket) -> Where:
         """The gateway mirrors as the state says; done already when it is so."""
-        with self._locked(ticket) as now:
+        with self._locked(ticket) as now, self._told_later():
             if now is not None and now.pending and now.phase is Phase.SHADOWING:
                 self.moves.shadow(now, now.pending.mirror)
         return self.where(ticket)
@@ -293,6 +294,17 @@ class Conductor:
             return False
         return True
 
+    @contextmanager
+    def _told_later(self) -> Iterator[None]:
+        """A move acts before it tells: what the journal does not take is told when the move is
+        done again, by the next watch or by `settle`."""
+        try:
+            yield
+        except Unavailable as full:
+            if full.reference not in _NO_ROOM:
+                raise
+            self.observe("untold", full.message)
+
     def gate(self, ticket: Ticket, name: str, wish: Wish) -> None:
         """What a person asks of a rollout: ``pause``, ``resume``, ``promote`` or ``abort``.
 
@@ -325,8 +337,8 @@ class Conductor:
         """Take every user off the candidate, now, from any phase, whoever else is alive.
 
         Before traffic the stage that is at work stops at its next step; where none is at work,
-        or the candidate has traffic, it is stopped here. From the switch on it goes back to the
-        previous release, after what is under way is finished.
+        or the candidate has traffic, it is stopped here. A switch that has not ended is undone;
+        after it, it goes back to the previous release.
 
         Raises
         ------
@@ -351,9 +363,12 @@ class Conductor:
         return found
 
     def _back(self, ticket: Ticket, wish: Wish) -> Where:
-        """From the switch on: what is under way is finished, then traffic goes back."""
-        with self._locked(ticket) as now:
-            if now is not None:
+        """From the switch on: one that has not ended is undone; else what is under way is finished,
+        then traffic goes back."""
+        with self._locked(ticket) as now, self._told_later():
+            if now is not None and now.phase is Phase.SWITCHING and now.live is not None:
+                self.moves.withdraw(now, {"reason": wish.reason}, wish.actor)
+            elif now is not None:
                 settled = self.moves.recover(now)
                 if settled.rollout == ticket.rollout and settled.previous is not None:
                     self.moves.roll_back(settled, {"reason": wish.reason}, wish.actor)
@@ -369,7 +384,7 @@ class Conductor:
     ) -> Where:
         """Stop a candidate: withdrawn from its users, or refused before it had any."""
         why = {"reason": wish.reason, **(evidence or {})}
-        with self._locked(ticket) as now:
+        with self._locked(ticket) as now, self._told_later():
             if now is not None and now.phase in BESIDE_STABLE:
                 self.moves.withdraw(now, why, wish.actor)
             elif now is not None and now.phase in BEFORE_TRAFFIC:
@@ -389,7 +404,7 @@ class Conductor:
     def step(self, ticket: Ticket, weight: int) -> Where:
         """``weight`` of 10,000 units reach the candidate; done already when it is so, and not done
         when somebody has aborted it meanwhile."""
-        with self._locked(ticket) as now:
+        with self._locked(ticket) as now, self._told_later():
             if now is not None and now.phase is Phase.CANARY and not self._given_up(ticket):
                 self.moves.canary(now, weight)
         return self.where(ticket)

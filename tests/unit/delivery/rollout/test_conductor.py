@@ -137,8 +137,7 @@ def test_abort_while_nothing_can_be_told(table: Tabletop, phase: str) -> None:
     stable = table.served()
     ticket = brought(table, phase)
     table.log.full = True
-    with pytest.raises(Unavailable, match="no room"):  # users first, then the complaint
-        table.conductor.abort(ticket, table.wish())
+    table.conductor.abort(ticket, table.wish())
     assert table.served() == stable
     if phase == "canary":
         assert table.weight == 0
@@ -147,6 +146,30 @@ def test_abort_while_nothing_can_be_told(table: Tabletop, phase: str) -> None:
     assert table.now.phase is Phase.SERVING
     told = "rollout.refused" if phase == "starting" else "rollout.rolled-back"
     assert len(table.log.kinds(told)) == 1
+
+
+def test_abort_in_the_switch_while_nothing_can_be_told(table: Tabletop) -> None:
+    ticket, stable = table.begun(), table.served()
+    table.store.save(state.advance(table.now, Phase.SWITCHING, mark="switch"))
+    table.log.full = True
+    with pytest.raises(Unavailable, match="no room"):
+        table.conductor.settle(ticket)
+    assert (table.now.phase, table.served()) == (Phase.SWITCHING, table.record.release)
+    table.conductor.abort(ticket, table.wish())
+    assert table.served() == stable
+    table.log.full = False
+    assert table.conductor.settle(ticket).over
+    assert table.now.last is not None
+    assert table.now.last.outcome is Outcome.ROLLED_BACK
+
+
+def test_an_endpoint_that_is_undeclared_before_traffic_refuses(table: Tabletop) -> None:
+    stable, ticket = table.served(), table.smoking()
+    table.undeclare()
+    assert table.conductor.smoke(ticket).over
+    assert table.conductor.conclude(ticket).over
+    assert (table.served(), table.record.outcome) == (stable, "refused")
+    assert table.rollouts.view(ENDPOINT).over
 
 
 def test_an_order_while_nothing_can_be_told_concludes_the_one_before(table: Tabletop) -> None:
@@ -276,7 +299,7 @@ def test_moves_of_an_earlier_rollout_touch_no_later_one(table: Tabletop) -> None
 
 
 def test_an_abort_that_meets_the_switch_goes_back(table: Tabletop) -> None:
-    """The switch was decided and its process died; an abort finishes it, then goes back."""
+    """The switch was decided and its process died; an abort undoes it."""
     ticket, stable = table.begun(), table.served()
     table.store.save(state.advance(table.now, Phase.SWITCHING, mark="switch"))
     table.tools.routing.publish()

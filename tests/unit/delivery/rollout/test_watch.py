@@ -10,7 +10,6 @@ import pytest
 
 from tests.support.evidence import tick
 from tests.support.tabletop import CANARY, ENDPOINT, Tabletop
-from triune.core.errors import Unavailable
 from triune.core.rollout_config import MetricName
 from triune.delivery.gateway.model import Snapshot
 from triune.delivery.rollout import analysis
@@ -91,12 +90,14 @@ def test_a_watch_without_a_record_takes_users_off(table: Tabletop, content: byte
 # A journal that takes nothing
 
 
-def test_harm_is_left_while_nothing_can_be_told(table: Tabletop) -> None:
+@pytest.mark.parametrize("anew", [False, True])
+def test_harm_is_left_while_nothing_can_be_told(table: Tabletop, anew: bool) -> None:
     ticket = table.begun()
     table.look(ticket)
     table.log.full = True
-    with pytest.raises(Unavailable, match="no room"):  # users first, then the complaint
-        harmed(table, ticket)
+    if anew:
+        table.take_up()
+    harmed(table, ticket)
     assert (table.weight, table.now.phase) == (0, Phase.WITHDRAWING)
     assert table.record.last is not None
     assert table.record.last.verdict is Verdict.FAIL
@@ -119,6 +120,18 @@ def test_a_look_is_told_later_once_under_its_own_id(table: Tabletop) -> None:
     told = table.log.kinds("rollout.looked")
     assert [event.payload["number"] for event in told] == [1, 2, 3]
     assert told[1].id == untold
+
+
+def test_steps_go_on_while_nothing_can_be_told_and_are_told_later(table: Tabletop) -> None:
+    ticket = table.begun()
+    table.log.full = True
+    while table.record.progress.step == 0:
+        table.look(ticket)
+    assert table.weight == 5000
+    table.look(ticket)
+    table.log.full = False
+    table.look(ticket)
+    assert [e.payload["weight"] for e in table.log.kinds("rollout.stepped")] == [1000, 5000]
 
 
 # What was not measured does not pass
