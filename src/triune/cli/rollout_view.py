@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from triune.cli.output import many, when
@@ -39,6 +39,8 @@ def facts(view: RolloutView, now: float) -> Iterator[tuple[str, object]]:
         yield "evidence", against(view)
     if view.exposed:
         yield "exposed", exposed(view)
+    if view.quality:
+        yield "outcomes", outcomes(view.quality)
     if view.shadow:
         yield "compared", compared(view)
 
@@ -115,6 +117,13 @@ def compared(view: RolloutView) -> str:
     pairs, differ = seen.get("pairs", 0), seen.get("disagreements", 0)
     share = f" ({percent(differ / pairs)})" if pairs else ""
     return f"{many(pairs, 'answer')}, {differ} different{share}, {seen.get('failures', 0)} failed"
+
+
+def outcomes(quality: Mapping[str, Any]) -> str:
+    """What became of the cohorts of outcomes."""
+    from triune.delivery.rollout.explain import cohorts
+
+    return cohorts(quality)
 
 
 def metric_rows(view: RolloutView) -> list[tuple[str, ...]]:

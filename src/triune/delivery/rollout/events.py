@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import exp, isnan
 from typing import Any
 
+from triune.core.rollout_config import MetricName
+from triune.delivery.rollout.cohorts import Drop
 from triune.delivery.rollout.model import Look, Progress, Record, Wish
 from triune.delivery.rollout.readings import Gap, Tick
 from triune.delivery.rollout.shadow import ShadowTick, quantile
@@ -22,6 +24,7 @@ def looked(workspace: str, record: Record, look: Look) -> Event:
 
     Its id is the record's mark, so that a look told twice is recorded once.
     """
+    cohorts = quality_facts(record)
     return event(
         LOOKED,
         record.release,
@@ -43,6 +46,7 @@ def looked(workspace: str, record: Record, look: Look) -> Event:
             "next_at": look.next_at,
             "reading": look.reading,
             "metrics": _metrics(record.progress),
+            **({} if cohorts is None else {"quality": cohorts}),
         },
     )
 
@@ -78,6 +82,22 @@ def _metrics(progress: Progress) -> dict[str, Any]:
             "no_harm_e": e_value(state.no_harm.log_e),
         }
         for name, state in progress.metrics.items()
+    }
+
+
+def quality_facts(record: Record) -> dict[str, Any] | None:
+    """Cohorts of outcomes so far: judged, waiting, and left out by reason; predictions and outcomes
+    that came too ``late``, outcomes that are ``unusable``. None without the metric `wrong`, and
+    until the first look at it."""
+    state = record.quality
+    if state is None or all(m.name is not MetricName.WRONG for m in record.definition.metrics):
+        return None
+    return {
+        "judged": state.judged,
+        "waiting": len(state.shelf.waiting),
+        "dropped": {why.value: state.dropped[why] for why in Drop if why in state.dropped},
+        "late": state.late,
+        "unusable": state.unusable,
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from triune.core.rollout_config import MetricName
+from triune.core.rollout_config import MetricName, Strategy
+from triune.delivery.rollout.cohorts import DROPS, Drop
 from triune.delivery.rollout.model import LATENCIES
 from triune.delivery.rollout.view import MetricView, RolloutView, Times
 from triune.delivery.state import Outcome
@@ -24,7 +26,14 @@ def explain(view: RolloutView, users: int | None) -> list[str]:
 
     ``users``: distinct units that the candidate answered; None when the ledger does not say.
     """
-    return [*_what(view), *_since(view), *_evidence(view), *_exposed(view, users), *_caveat(view)]
+    return [
+        *_what(view),
+        *_since(view),
+        *_evidence(view),
+        *_exposed(view, users),
+        *_outcomes(view),
+        *_caveat(view),
+    ]
 
 
 def _what(view: RolloutView) -> Iterator[str]:
@@ -97,6 +106,10 @@ def _time(times: Times) -> str:
 
 
 def _exposed(view: RolloutView, users: int | None) -> Iterator[str]:
+    if view.strategy is Strategy.BLUE_GREEN and view.outcome != Outcome.REFUSED.value:
+        if view.over:
+            yield "Every user was moved to it at once."
+        return
     if view.exposed == 0 and not users:
         yield "No user was exposed to it."
         return
@@ -105,6 +118,37 @@ def _exposed(view: RolloutView, users: int | None) -> Iterator[str]:
         f"It gave {view.exposed} answers{who}, {view.exposed_errors} of them errors, "
         f"in {view.looks} looks."
     )
+
+
+def _outcomes(view: RolloutView) -> Iterator[str]:
+    if view.quality is not None:
+        yield f"Outcomes: {cohorts(view.quality)}."
+
+
+def cohorts(quality: Mapping[str, Any]) -> str:
+    """What became of the cohorts of outcomes, in a line: judged, left out and why."""
+    judged, waiting = quality["judged"], quality["waiting"]
+    found = [f"{judged} {_plural('cohort', judged)} judged"]
+    found += [f"{waiting} {'waits' if waiting == 1 else 'wait'}"] if waiting else []
+    dropped = [
+        f"{count} left out: {_clause(DROPS[Drop(why)])}"
+        for why, count in quality["dropped"].items()
+    ]
+    words = [", ".join([*found, *dropped[:1]]), *dropped[1:]]
+    if quality["late"]:
+        words.append(f"{quality['late']} predictions or outcomes came too late to count")
+    if quality["unusable"]:
+        number = quality["unusable"]
+        words.append(f"{number} {_plural('outcome', number)} had no number to compare")
+    return "; ".join(words)
+
+
+def _clause(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
+
+
+def _plural(word: str, number: int) -> str:
+    return word if number == 1 else f"{word}s"
 
 
 def _caveat(view: RolloutView) -> Iterator[str]:

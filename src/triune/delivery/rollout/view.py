@@ -62,7 +62,10 @@ class MetricView:
 
 @dataclass(frozen=True, slots=True)
 class RolloutView:
-    """See the module's words; times in seconds since 1970, weights in percent of the units."""
+    """See the module's words; times in seconds since 1970, weights in percent of the units.
+
+    ``quality``: with the metric `wrong`, what became of its cohorts (`events.quality_facts`).
+    """
 
     endpoint: str
     rollout: str
@@ -96,6 +99,7 @@ class RolloutView:
     paused: Wish | None
     metrics: tuple[MetricView, ...]
     shadow: Mapping[str, Any] | None
+    quality: Mapping[str, Any] | None = None
 
     @property
     def over(self) -> bool:
@@ -141,6 +145,7 @@ def view(record: Record, now: EndpointState, gates: Gates) -> RolloutView:
         paused=gates.paused if pending else None,
         metrics=tuple(_metric(record, metric) for metric in definition.metrics),
         shadow=events.shadow_facts(record.shadow.total) if record.shadow else None,
+        quality=events.quality_facts(record),
     )
 
 
