@@ -31,7 +31,7 @@ KINDS: dict[str, str] = {
     "rollout.gated": "A person paused, resumed, promoted or aborted a rollout.",
     "rollout.refused": "The candidate failed before it saw traffic; nothing changed for users.",
     "rollout.switched": "Traffic moved from one release to another.",
-    "rollout.rolled-back": "Traffic returned to the previous release, and why.",
+    "rollout.rolled-back": "Traffic, or a shadow's copies of it, left a release, and why.",
     "rollout.finished": "A rollout is over: promoted, rolled back, refused or compared.",
     "rollout.completed": "The rollback window ended; the old release was stopped.",
     "prediction.served": "An answer went out through the gateway: the exposure of a unit.",
