@@ -1,14 +1,11 @@
 """Many endpoints on one stage, each with a controller process of its own that can be killed.
 
-`Lab` is a stage of several endpoints. A *nursery* process has imported everything and forks a
-controller, or a command, in milliseconds: ``python -m tests.support.rollout_lab ROOT`` reads
-an `Errand` a line. The steps its children tell are in ``steps/<endpoint>``; a child may kill
-itself with SIGKILL at one of them, or be held there until it is let go.
+`Lab` is a stage of several endpoints. It sends each `Errand` to its nursery (see
+`tests.support.rollout_nursery`), which forks a controller or a command for it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -19,31 +16,28 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import Client
 
 from tests.support.delivery import ROOT, StubModels, alive
-from tests.support.rollouts import RolloutStage, conductor, watched
+from tests.support.rollouts import RolloutStage
 from triune.core.config import slug
+from triune.core.errors import Conflict
 from triune.core.files import read_json, write_json
 from triune.core.waiting import wait_until
 from triune.delivery.ports import ModelVersion
 from triune.delivery.rollout.model import Record, Ticket
-from triune.delivery.rollout.service import Rollouts
-from triune.delivery.rollout.store import RecordStore
 from triune.delivery.service import Delivery
-from triune.delivery.state import Colour, process_name, shares
+from triune.delivery.state import Colour, Phase, process_name, shares
 from triune.ledger.envelope import Event
 from triune.ledger.ports import Query
 from triune.ledger.service import Ledger
 
 BEAT_SECONDS = 1.0
-HELD_SECONDS = 60.0
 # Below the ports that a client's own end of a connection gets: those come and go.
 _FIRST_PORT, _LAST_PORT = 15_000, 32_000
 
@@ -79,13 +73,16 @@ health_failures = 8
 @dataclass(frozen=True)
 class Errand:
     """What a child of the nursery is to do: drive ``endpoint``'s rollouts, or, with a
-    ``release``, begin one. It kills itself at the step ``die``; it is held at those of
-    ``hold``. A step is named with how often it has come: ``stepped:2``."""
+    ``release``, begin one, or abort it for the reason ``abort``. It kills itself at the step
+    ``die``; it is held at those of ``hold``. A step is named with how often it has come:
+    ``stepped:2``. ``round_s`` is that of `Order`."""
 
     endpoint: str
     die: str = ""
     hold: tuple[str, ...] = ()
     release: str = ""
+    abort: str = ""
+    round_s: float = 3600.0
 
 
 @dataclass(frozen=True)
@@ -107,6 +104,7 @@ class Lab(RolloutStage):
     database: str = ""
     nursery: subprocess.Popen[str] | None = None
     children: list[int] = field(default_factory=list)
+    made: int = 0
     errands: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -117,7 +115,7 @@ class Lab(RolloutStage):
         url = read_json(self.root / "ledger.json")
         if url:
             self.ledger.close()
-            self.ledger = Ledger.open(url, self.root / "journal", workspace="stage")
+            self.ledger = Ledger.open(url, self.root / "journal", workspace="stage", patient=True)
         self.models = ListedModels(self.models.folder, self.ledger)
         self.delivery = Delivery(self.tools())
 
@@ -141,7 +139,7 @@ class Lab(RolloutStage):
     def open_nursery(self) -> None:
         with (self.root / "logs" / "nursery").open("ab") as log:
             self.nursery = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.rollout_lab", str(self.root)],
+                [sys.executable, "-m", "tests.support.rollout_nursery", str(self.root)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -192,6 +190,82 @@ class Lab(RolloutStage):
         found = self.conductor.records.load(endpoint)
         assert found is not None
         return found
+
+    def serve(self, endpoint: str, behaviour: str = "ok") -> str:
+        """A release that serves all users from now on; nothing is kept beside it."""
+        release = self.candidate(endpoint, behaviour)
+        self.delivery.start(endpoint, release, actor="user:test")
+        return release
+
+    def candidate(self, endpoint: str, behaviour: str = "ok") -> str:
+        """A release of its own for each call."""
+        with self.errands:
+            self.made += 1
+        return self.release(f"delay@{self.made}", behaviour, endpoint)
+
+    @contextlib.contextmanager
+    def driven(self, *endpoints: str, hold: tuple[str, ...] = (), **how: Any) -> Iterator[None]:
+        """Controllers of these endpoints run."""
+        children = {name: self.send(Errand(name, hold=hold, **how)) for name in endpoints}
+        try:
+            yield
+        finally:
+            for name, pid in children.items():
+                self.kill_child(pid)
+                self.let_go(name)
+
+    def await_held(self, endpoint: str, step: str) -> None:
+        wait_until(
+            lambda: self.held(endpoint) == step,
+            timeout=60,
+            what=f"{endpoint} is held at {step}",
+            longest_pause=0.02,
+        )
+
+    def await_phase(self, ticket: Ticket, *phases: Phase | None, timeout: float = 60.0) -> None:
+        wait_until(
+            lambda: self.conductor.where(ticket).phase in phases,
+            timeout=timeout,
+            what=f"{ticket} is at one of {phases}: {self.log_of(ticket.endpoint)}",
+            longest_pause=0.02,
+        )
+
+    def await_told(self, ticket: Ticket, kind: str = "rollout.finished") -> Event:
+        """The event of a rollout, once it is in the ledger."""
+        found: list[Event] = []
+
+        def told() -> bool:
+            found[:] = [event for event in self.happened(ticket) if event.kind == kind]
+            return bool(found)
+
+        wait_until(told, timeout=60, what=f"{kind} of {ticket}", longest_pause=0.1)
+        return found[0]
+
+    def settle(self, ticket: Ticket) -> str:
+        """Wait for a rollout's end, ending its rollback window as the guard would; returns how it
+        ended. It is in the ledger then."""
+        self.await_phase(ticket, Phase.WATCHING, None)
+        while self.conductor.where(ticket).phase is Phase.WATCHING:
+            with contextlib.suppress(Conflict):  # somebody else is at work on it
+                self.delivery.complete(ticket.endpoint, "the test is content", actor="user:test")
+        outcome = self.await_outcome(ticket)
+        self.await_told(ticket)
+        return outcome
+
+    def looked(self, ticket: Ticket, more: int = 5) -> None:
+        """Wait for so many more looks."""
+        now = self.record(ticket.endpoint).progress.looks
+        wait_until(
+            lambda: self.record(ticket.endpoint).progress.looks >= now + more,
+            timeout=60,
+            what=f"{more} looks: {self.log_of(ticket.endpoint)}",
+        )
+
+    def others(self, endpoint: str) -> list[str]:
+        """The colours of arms that run beside the live one."""
+        live = self.store.load(endpoint).live
+        colours = [c for c in Colour if self.processes.pid(process_name(endpoint, c)) is not None]
+        return [colour.value for colour in colours if live is None or colour is not live.colour]
 
     def start(self, endpoint: str, release: str) -> Ticket:
         return self.rollouts.start(endpoint, release, actor="user:test")
@@ -247,14 +321,13 @@ class Lab(RolloutStage):
 def quiet_ports(count: int) -> list[int]:
     """So many free ports that no client's end of a connection will be given meanwhile."""
     draw = random.Random(f"{os.getpid()} {time.monotonic_ns()}")
-    found: list[int] = []
+    found: set[int] = set()
     while len(found) < count:
         port = draw.randrange(_FIRST_PORT, _LAST_PORT)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            found.append(port)
-    assert len(set(found)) == count
-    return found
+            found.add(port)
+    return list(found)
 
 
 @contextlib.contextmanager
@@ -285,6 +358,8 @@ class Weights:
     def __init__(self, lab: Lab, endpoint: str) -> None:
         self.seen: list[tuple[str, int]] = []
         """Phase and the candidate's weight, each time that they changed."""
+        self.at: list[float] = []
+        """When each was seen first, in monotonic seconds."""
         self._lab, self._endpoint = lab, endpoint
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -302,102 +377,5 @@ class Weights:
             now = self._lab.store.load(self._endpoint)
             found = now.phase.value, now.pending.weight if now.pending else 0
             if not self.seen or self.seen[-1] != found:
+                self.at.append(time.monotonic())
                 self.seen.append(found)
-
-
-# The nursery and its children
-
-
-class Steps:
-    """The observer of a child: notes each step, dies at one, is held at some."""
-
-    def __init__(self, root: Path, errand: Errand) -> None:
-        self._errand = errand
-        self._told = root / "steps" / slug(errand.endpoint)
-        self._held = root / "held" / slug(errand.endpoint)
-        self._count: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def __call__(self, step: str, words: str) -> None:
-        with self._lock:
-            self._count[step] += 1
-            name = f"{step}:{self._count[step]}"
-            with self._told.open("a") as file:
-                file.write(name + "\n")
-        print(f"{time.time():.3f} {name} {words}", flush=True)
-        if name == self._errand.die:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if name in self._errand.hold:
-            self._held.write_text(name)
-            wait_until(lambda: not self._held.exists(), timeout=HELD_SECONDS, what="let go")
-
-
-def nursery(root: str) -> None:
-    """Fork a child for each errand; this process never starts a thread itself."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a child that ends leaves nothing behind
-    for line in sys.stdin:
-        errand = Errand(**json.loads(line))
-        pid = os.fork()
-        if pid == 0:
-            _child(Path(root), errand)
-        print(pid, flush=True)
-
-
-def _child(root: Path, errand: Errand) -> None:
-    status = 1
-    try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        log = os.open(root / "logs" / slug(errand.endpoint), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        lab = Lab(root)
-        if errand.release:
-            taken = conductor(lab, Steps(root, errand))
-            Rollouts(taken).start(errand.endpoint, errand.release, actor="user:test")
-            lab.ledger.close()
-        else:
-            asyncio.run(_drive(lab, errand))
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
-async def _drive(lab: Lab, errand: Errand) -> None:
-    """The controller of one endpoint."""
-    from triune.app.controller import Scan
-    from triune.delivery.rollout.backends.temporal import FEW, RolloutWorker, Temporal
-
-    records = OwnRecords(lab.workspace.state / "rollouts", errand.endpoint)
-    taken = replace(conductor(lab, Steps(lab.root, errand)), records=records)
-    worker = RolloutWorker(taken, watched(lab, taken), print)
-    temporal = await Temporal.connect(
-        lab.temporal, f"stage-{slug(errand.endpoint)}", beat_s=BEAT_SECONDS
-    )
-    scan = Scan(records, FEW, taken.conclude, again_s=0.5)
-    async with temporal.worker(worker):
-        print("drives", flush=True)
-        while True:
-            await scan.look(temporal)
-            await asyncio.sleep(0.1)
-
-
-class OwnRecords(RecordStore):
-    """Records of which only one endpoint's are looked after."""
-
-    def __init__(self, folder: Path, endpoint: str) -> None:
-        super().__init__(folder)
-        self._endpoint = endpoint
-
-    def unconcluded(self) -> list[Ticket]:
-        return [ticket for ticket in super().unconcluded() if ticket.endpoint == self._endpoint]
-
-
-if __name__ == "__main__":
-    # What children need is imported before the first is asked for.
-    from triune.app import controller as _controller  # noqa: F401
-    from triune.delivery.rollout.backends import temporal as _temporal  # noqa: F401
-
-    nursery(*sys.argv[1:])
