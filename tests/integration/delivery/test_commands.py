@@ -24,7 +24,9 @@ def stage(tmp_path: Path) -> Iterator[RolloutStage]:
 
 
 @pytest.fixture
-def run(stage: RolloutStage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def run(
+    stage: RolloutStage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
     """Run a command in the stage's workspace; its exit code, its output, as JSON or text."""
     from triune.app.context import Context
 
