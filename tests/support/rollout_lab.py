@@ -345,11 +345,15 @@ def laboratory(
         lab.close()
 
 
+def workflow_of(ticket: Ticket) -> str:
+    """The id of a rollout's workflow."""
+    return f"stage-{slug(ticket.endpoint)}/{ticket.endpoint}/{ticket.rollout}"
+
+
 async def signalled(lab: Lab, ticket: Ticket, gate: str, actor: str, reason: str) -> None:
     """Use a gate through Temporal."""
     client = await Client.connect(lab.temporal)
-    workflow = f"stage-{slug(ticket.endpoint)}/{ticket.endpoint}/{ticket.rollout}"
-    await client.get_workflow_handle(workflow).signal(gate, args=[actor, reason])
+    await client.get_workflow_handle(workflow_of(ticket)).signal(gate, args=[actor, reason])
 
 
 class Weights:
