@@ -63,7 +63,7 @@ inputs = [{{ name = "x", datatype = "FP64" }}]
 smoke_latency_ms = 2000.0
 rollback_window_s = {window}
 health_interval_ms = 250.0
-health_failures = 8
+health_failures = {failures}
 
 [endpoints."{name}".rollout]
 {table}
@@ -102,6 +102,8 @@ class Lab(RolloutStage):
 
     tables: Mapping[str, str] = field(default_factory=dict)
     database: str = ""
+    failures: int = 8
+    """Failed health checks in a row until the guard goes back."""
     nursery: subprocess.Popen[str] | None = None
     children: list[int] = field(default_factory=list)
     made: int = 0
@@ -123,7 +125,9 @@ class Lab(RolloutStage):
         for folder in ("steps", "held", "logs"):
             (self.root / folder).mkdir()
         parts = [
-            _ENDPOINT.format(name=name, window=float(self.window), table=table)
+            _ENDPOINT.format(
+                name=name, window=float(self.window), failures=self.failures, table=table
+            )
             for name, table in self.tables.items()
         ]
         (self.root / "triune.toml").write_text(_HEAD + "".join(parts))
@@ -331,11 +335,9 @@ def quiet_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def laboratory(
-    root: Path, tables: Mapping[str, str], *, window: float = 600.0, database: str = ""
-) -> Iterator[Lab]:
+def laboratory(root: Path, tables: Mapping[str, str], **options: Any) -> Iterator[Lab]:
     """A lab with Envoy, Temporal and a nursery; nothing is left behind."""
-    lab = Lab(root / "stage", tables=tables, window=window, database=database)
+    lab = Lab(root / "stage", tables=tables, **options)
     try:
         lab.open_nursery()
         lab.start_envoy()

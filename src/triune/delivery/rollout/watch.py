@@ -128,9 +128,9 @@ class Watch:
         if self._taken_over:
             return False
         now, last = self._tools.store.load(self._ticket.endpoint), record.last
-        if now.pending is not None and now.pending.weight > 0:
-            self._move(now.pending.weight)
-        self._taken_over = last is None or self._retell(record, last)
+        weight = now.pending.weight if now.pending else 0
+        moved = weight == 0 or self._moved(weight)
+        self._taken_over = (last is None or self._retell(record, last)) and moved
         if last is None or not _undone(record, last, gates):
             return False
         self._act(record, last)
@@ -157,8 +157,7 @@ class Watch:
             return False
         if weight == 0 and gates.paused is not None:
             return True
-        self._move(wanted)
-        if record.seen is not None:
+        if not self._moved(wanted) or record.seen is not None:
             return False
         self._conductor.records.save(msgspec.structs.replace(record, seen=self._read(now)))
         self._looked = self._tools.clock.monotonic()
@@ -258,6 +257,15 @@ class Watch:
         self._live_us = None
         self._conductor.records.save(kept, synced=True)
         self._move(record.definition.steps[step])
+
+    def _moved(self, weight: int) -> bool:
+        """Whether the gateway has the weight. While it is away there are looks all the same: they
+        say so, and the horizon goes on."""
+        try:
+            self._move(weight)
+        except Unavailable:
+            return False
+        return True
 
     def _move(self, weight: int) -> None:
         self._conductor.step(self._ticket, weight)
