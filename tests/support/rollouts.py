@@ -20,6 +20,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tests.support.delivery import ENDPOINT, ROOT, Stage, StubArms
 from triune.core.config import slug
 from triune.core.files import read_json, write_json
@@ -50,14 +52,17 @@ horizon_s = 600
 
 @dataclass(frozen=True)
 class SampledArms(StubArms):
-    """Arms that keep what they answer to mirrored requests in the folder ``samples``."""
+    """Arms that keep what they answer to mirrored requests in the folder ``samples``, and know
+    the serving settings of their release."""
 
     def process(self, release: Release, arm: Arm) -> ProcessSpec:
         spec = super().process(release, arm)
         path = Path(spec.argv[-1])
         samples = self.folder.parent / "samples"
         samples.mkdir(exist_ok=True)
-        write_json(path, {**read_json(path), "samples": str(samples / arm.upstream)})
+        settings = msgspec.to_builtins(release.bundle.serving)
+        more = {"samples": str(samples / arm.upstream), "settings": settings}
+        write_json(path, {**read_json(path), **more})
         return spec
 
 

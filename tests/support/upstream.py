@@ -11,7 +11,8 @@
   ``sleeps-900``: requests for a unit are answered after so many ms;
   ``garbage``: 200 with a body that is no JSON. Smoke tests pass all of these but the last.
 
-``samples`` is the file for what is answered to requests that the gateway marked as mirrored.
+``samples`` is the file for what is answered to requests that the gateway marked as mirrored;
+``settings`` are what ``GET /settings`` answers.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Upstream:
     model: str
     behaviour: str = "ok"
     samples: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
     counted: int = 0
     connections: set[asyncio.StreamWriter] = field(default_factory=set)
     busy: int = 0
@@ -149,6 +151,8 @@ class Upstream:
             return (503 if self.behaviour == "unready" else 200), {}
         if path == f"/v2/models/{self.model}":
             return 200, {"name": self.model, "inputs": [], "outputs": []}
+        if path == "/settings":
+            return 200, self.settings
         if path == "/echo":
             return 200, {"path": path, "headers": headers}
         if self.behaviour == "error":
