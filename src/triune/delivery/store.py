@@ -17,6 +17,9 @@ from triune.delivery.state import BEFORE_TRAFFIC, Driver, EndpointState, Phase
 
 _PAUSE_SECONDS = 0.02
 
+# Made here, in one thread: the first use of a type in several at once ends the process.
+_decode = msgspec.json.Decoder(EndpointState).decode
+
 
 class EndpointStore:
     """The folder ``.triune/state/endpoints``."""
@@ -125,7 +128,7 @@ class EndpointStore:
 def _read(path: Path) -> EndpointState:
     data = path.read_bytes()
     try:
-        return msgspec.json.decode(data, type=EndpointState)
+        return _decode(data)
     except msgspec.MsgspecError as error:
         raise Refused(
             "endpoint-state-broken",

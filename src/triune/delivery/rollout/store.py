@@ -7,7 +7,7 @@ meets what a watch has just seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,10 @@ from triune.core.files import locked, write_atomic
 from triune.delivery.rollout.model import Gates, Record, Ticket, Wish
 
 Held = TypeVar("Held", Record, Gates)
+
+# Made here, in one thread: the first use of a type in several at once ends the process.
+_record = msgspec.json.Decoder(Record).decode
+_gates = msgspec.json.Decoder(Gates).decode
 
 
 class RecordStore:
@@ -36,7 +40,7 @@ class RecordStore:
         ------
         Refused: (``rollout-record-broken``).
         """
-        return _read(self._path(endpoint), Record)
+        return _read(self._path(endpoint), _record)
 
     def create(self, record: Record) -> Record:
         """Begin the record of a rollout, in place of the one before it; survives a power cut.
@@ -99,7 +103,7 @@ class RecordStore:
         What cannot be read may have been a pause: the rollout holds until somebody says more.
         """
         try:
-            found = _read(self.gates_path(endpoint), Gates)
+            found = _read(self.gates_path(endpoint), _gates)
         except Refused as broken:
             return Gates(rollout, paused=Wish("service:controller", broken.message, 0.0))
         return found if found and found.rollout == rollout else Gates(rollout)
@@ -143,9 +147,9 @@ class RecordStore:
         return self._folder / f"{slug(endpoint)}.json"
 
 
-def _read(path: Path, kind: type[Held]) -> Held | None:
+def _read(path: Path, decode: Callable[[bytes], Held]) -> Held | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return decode(path.read_bytes())
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError as error:
@@ -159,7 +163,7 @@ def _read(path: Path, kind: type[Held]) -> Held | None:
 
 def _open_ticket(path: Path) -> Ticket | None:
     with suppress(Refused):
-        record = _read(path, Record)
+        record = _read(path, _record)
         if record is not None and not record.outcome:
             return Ticket(record.endpoint, record.rollout)
     return None
