@@ -256,15 +256,17 @@ class Stage:
         for name in ("processes", "specs", "models"):
             (self.root / name).mkdir(exist_ok=True)
         self.workspace = Workspace(self.root)
-        self.ledger = Ledger.open(
-            f"sqlite:///{self.root / 'ledger.db'}", self.root / "journal", workspace="stage"
-        )
+        self.ledger = self.open_ledger()
         self.processes = LocalProcesses(self.root / "processes")
         self.models = StubModels(self.root / "models")
         self.ports = FilePorts(self.root / "ports.json")
         self.gateway = EnvoyGateway(self.envoy_folder, self.ports("envoy.admin"))
         self.store = EndpointStore(self.workspace.state / "endpoints")
         self.delivery = Delivery(self.tools())
+
+    def open_ledger(self) -> Ledger:
+        url = f"sqlite:///{self.root / 'ledger.db'}"
+        return Ledger.open(url, self.root / "journal", workspace="stage")
 
     @property
     def envoy_folder(self) -> Path:

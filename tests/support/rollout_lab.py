@@ -114,12 +114,14 @@ class Lab(RolloutStage):
         if not (self.root / "triune.toml").exists():
             self._write()
         super().__post_init__()
-        url = read_json(self.root / "ledger.json")
-        if url:
-            self.ledger.close()
-            self.ledger = Ledger.open(url, self.root / "journal", workspace="stage", patient=True)
         self.models = ListedModels(self.models.folder, self.ledger)
         self.delivery = Delivery(self.tools())
+
+    def open_ledger(self) -> Ledger:
+        url = read_json(self.root / "ledger.json")
+        if url is None:
+            return super().open_ledger()
+        return Ledger.open(url, self.root / "journal", workspace="stage", patient=True)
 
     def _write(self) -> None:
         for folder in ("steps", "held", "logs"):

@@ -80,6 +80,7 @@ PLACES = (
     Place("withdrawing", Phase.WITHDRAWING, "withdrawing:1", PATIENT, "fails-40"),
     Place("retiring", Phase.RETIRING, "retiring:1", PATIENT, "fails-40"),
 )
+DESERTED = "deserted"
 VICTIMS = ("controller", "temporal", "envoy", "database")
 
 
@@ -103,12 +104,12 @@ class Matrix:
     """Plays the rounds, each once, when it is first asked for."""
 
     def __init__(self, lab: Lab, database: Postgres) -> None:
-        self._lab, self._database = lab, database
+        self.lab, self.database = lab, database
         self._rounds: dict[str, Mapping[str, Result]] = {}
 
     def __call__(self, victim: str, place: Place) -> Result:
         if victim not in self._rounds:
-            self._rounds[victim] = Round(self._lab, self._database, victim).play()
+            self._rounds[victim] = Round(self.lab, self.database, victim).play()
         return self._rounds[victim][place.name]
 
 
@@ -252,7 +253,7 @@ def _left(lab: Lab, endpoint: str) -> list[str]:
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     folder = tmp_path_factory.mktemp("matrix")
-    tables = {place.endpoint: place.table for place in PLACES}
+    tables = {place.endpoint: place.table for place in PLACES} | {DESERTED: QUICK}
     stop = threading.Event()
     with (
         postgres.running() as database,
@@ -306,3 +307,32 @@ def unexplained(victim: str, result: Result) -> list[Answered]:
         and not (answer.status == 500 and answer.release == result.release)
         and not (victim == "envoy" and answer.status == 0 and died <= answer.at <= back + 0.2)
     ]
+
+
+def test_with_everything_dead_a_person_takes_all_users_off_a_candidate(matrix: Matrix) -> None:
+    """Controller, Temporal and the ledger's database are dead; the command is a new process."""
+    lab = matrix.lab
+    stable = lab.serve(DESERTED)
+    with Traffic(lab, 40, endpoint=DESERTED) as traffic:
+        with lab.driven(DESERTED, hold=("told-hold:1",)):
+            ticket = lab.start(DESERTED, lab.candidate(DESERTED))
+            lab.await_held(DESERTED, "told-hold:1")
+        lab.processes.kill("temporal")
+        matrix.database.stop(signal.SIGKILL)
+        lab.await_death(lab.send(Errand(DESERTED, abort="customers call")))
+        now = lab.store.load(DESERTED)
+        assert now.pending is None
+        assert now.live is not None
+        assert now.live.release == stable
+        assert lab.routed(DESERTED) == {now.live.upstream: 10_000}
+        assert lab.others(DESERTED) == []
+        matrix.database.start()
+        lab.start_temporal()
+        with lab.driven(DESERTED):
+            assert lab.settle(ticket) == Outcome.ROLLED_BACK.value
+    back = lab.await_told(ticket, "rollout.rolled-back")
+    assert (back.actor, back.payload["reason"]) == ("user:test", "customers call")
+    kinds = Counter(event.kind for event in lab.happened(ticket) if event.kind not in LOOKS)
+    assert kinds["rollout.gated"] == 1
+    assert kinds == Counter([f"rollout.{name}" for name in (*BAD, "gated")])
+    assert traffic.failed() == []
