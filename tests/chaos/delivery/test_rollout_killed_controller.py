@@ -8,6 +8,8 @@ every event once, every look numbered, the gateway as decided, and nobody the wo
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -208,15 +210,16 @@ class Play:
         model = f"delay@{slug(self.endpoint)}-{self._number}"
         return self.lab.release(model, behaviour, self.endpoint)
 
-    def __call__(self, die: str = "") -> Played:
+    def __call__(self, die: str = "", moments: Sequence[float] = ()) -> Played:
         """One rollout; at the step ``die`` its controller or command kills itself, and a new
-        controller takes over."""
+        controller takes over. With ``moments`` each controller is killed so many seconds after
+        it began, as long as the candidate has users."""
         try:
-            return self._play(die)
+            return self._play(die, moments)
         finally:
             self._kill_children()
 
-    def _play(self, die: str) -> Played:
+    def _play(self, die: str, moments: Sequence[float]) -> Played:
         lab, endpoint = self.lab, self.endpoint
         release, told = self._release(self.story.behaviour), len(lab.steps(endpoint))
         with Traffic(lab, RATE if self.story.live else 0.1, endpoint=endpoint) as traffic:
@@ -224,7 +227,7 @@ class Play:
                 command = die if die in COMMAND else ""
                 lab.await_death(self._send(release=release, die=command))
                 ticket = Ticket(endpoint, lab.record(endpoint).rollout)
-                self._drive(ticket, "" if command else die)
+                self._drive(ticket, "" if command else die, moments)
                 outcome = lab.await_outcome(ticket)
             assert lab.agrees(endpoint)
             wait_until(lambda: self._told(ticket), timeout=30, what=f"{ticket} is told")
@@ -238,7 +241,7 @@ class Play:
             answers=traffic.answers,
         )
 
-    def _drive(self, ticket: Ticket, die: str) -> None:
+    def _drive(self, ticket: Ticket, die: str, moments: Sequence[float]) -> None:
         controller = self._send(die=die)
         with ThreadPoolExecutor(1) as people:
             does = people.submit(self._people, ticket)
@@ -246,8 +249,21 @@ class Play:
                 self.lab.await_death(controller)
                 assert self.lab.steps(self.endpoint)[-1] == die
                 controller = self._send()
+            for moment in moments:
+                controller = self._replace(ticket, controller, moment)
             does.result()
         assert alive(controller)
+
+    def _replace(self, ticket: Ticket, controller: int, moment: float) -> int:
+        """Let a controller live for a moment of the canary, then kill it and send another."""
+        lab, canary = self.lab, (Phase.CANARY, Phase.WATCHING, None)
+        lab.await_phase(ticket, *canary)
+        over, end = False, time.monotonic() + moment
+        while not over and time.monotonic() < end:
+            over = lab.conductor.where(ticket).phase is not Phase.CANARY
+            time.sleep(0.01)
+        lab.kill_child(controller)
+        return self._send()
 
     def _people(self, ticket: Ticket) -> None:
         if self.lab.store.load(self.endpoint).pending is not None:  # else it never began
@@ -347,6 +363,16 @@ def disturbed(play: Play, whole: Played, die: str) -> str:
         where = traceback.format_exc(limit=3)
         return f"killed at {die}: {where}\n{play.lab.log_of(play.endpoint)}"
     return ""
+
+
+@pytest.mark.parametrize("story", STORIES[:2], ids=lambda story: story.name)
+def test_killed_again_and_again_at_any_moment_of_a_canary(story: Story, tmp_path: Path) -> None:
+    draw = random.Random(story.name)
+    with laboratory(tmp_path, {story.endpoint(0): story.table}) as lab:
+        play = Play(lab, story, story.endpoint(0))
+        whole = play()
+        played = play(moments=[draw.uniform(0.3, 2.5) for _ in range(6)])
+        check(story, lab, whole, played, "")
 
 
 def test_every_phase_is_entered_in_some_story() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -22,6 +23,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("rol
 STAYS = QUICK.replace("min_requests = 3", "min_requests = 1_000_000")
 TABLES = {
     "twice": STAYS,
+    "at-once": QUICK,
     "same": QUICK,
     "first": QUICK,
     "quiet": QUICK.replace("horizon_s = 600", "horizon_s = 1"),
@@ -87,6 +89,28 @@ def test_a_second_rollout_of_an_endpoint_is_refused_in_any_phase(lab: Lab) -> No
         lab.rollouts.abort("twice", "enough")
         assert lab.settle(ticket) == Outcome.ROLLED_BACK.value
     assert [e.kind for e in lab.happened(ticket)].count("rollout.started") == 1
+
+
+def test_of_two_rollouts_that_begin_at_once_one_does(lab: Lab) -> None:
+    lab.serve("at-once")
+    releases = [lab.candidate("at-once") for _ in range(2)]
+    together = threading.Barrier(2)
+
+    def start(release: str) -> Ticket | None:
+        together.wait()
+        try:
+            return lab.start("at-once", release)
+        except Conflict as conflict:
+            assert conflict.reference == "rollout-in-progress"
+            return None
+
+    with ThreadPoolExecutor(2) as pool:
+        begun = [ticket for ticket in pool.map(start, releases) if ticket is not None]
+    assert len(begun) == 1
+    assert lab.record("at-once").rollout == begun[0].rollout
+    with lab.driven("at-once"):
+        lab.rollouts.abort("at-once", "enough")
+        assert lab.settle(begun[0]) == Outcome.REFUSED.value
 
 
 def test_a_candidate_that_serves_already_needs_no_rollout(lab: Lab) -> None:
