@@ -22,7 +22,12 @@ from triune.ledger.ports import Query
 
 TRIUNE = [sys.executable, "-m", "triune.cli.main"]
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("loop"),
+]
 
 
 def kill_when(root: Path, fact: str, meanwhile: Callable[[], None] = lambda: None) -> None:

