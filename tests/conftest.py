@@ -17,7 +17,7 @@ settings.load_profile("shared")
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-pytest_plugins = ["tests.support.ledgers"]
+pytest_plugins = ["tests.support.ledgers", "tests.support.grouping"]
 
 
 @pytest.fixture(autouse=True)
