@@ -29,9 +29,14 @@ from triune.delivery.rollout.model import Ticket
 from triune.delivery.state import Colour, Outcome, Phase, process_name
 from triune.ledger.envelope import Event
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.xdist_group("rollout-kills"),
+]
 
-SIDE_BY_SIDE = 8
+SIDE_BY_SIDE = 3
 RATE = 40.0
 COMMAND = ("recorded:1", "saving-starting:1", "saved-starting:1")
 """The steps of the command that begins a rollout."""
@@ -62,12 +67,12 @@ def answered(lab: Lab, ticket: Ticket) -> None:
     def asked() -> bool:
         return lab.conductor.records.gates(ticket.endpoint, ticket.rollout).paused is not None
 
-    wait_until(asked, timeout=60, what="a person is asked", longest_pause=0.02)
+    wait_until(asked, timeout=180, what="a person is asked", longest_pause=0.02)
     lab.rollouts.resume(ticket.endpoint, "it was the network", actor="user:ada")
     looks = lab.record(ticket.endpoint).progress.looks
     wait_until(
         lambda: lab.record(ticket.endpoint).progress.looks > looks + 2,
-        timeout=60,
+        timeout=180,
         what="it goes on",
     )
     lab.rollouts.abort(ticket.endpoint, "it was not", actor="user:ada")
@@ -76,7 +81,7 @@ def answered(lab: Lab, ticket: Ticket) -> None:
 def await_phase(lab: Lab, ticket: Ticket, phase: Phase) -> None:
     wait_until(
         lambda: lab.conductor.where(ticket).phase is phase,
-        timeout=60,
+        timeout=180,
         what=f"{ticket} is {phase.value}",
         longest_pause=0.02,
     )
@@ -230,7 +235,7 @@ class Play:
                 self._drive(ticket, "" if command else die, moments)
                 outcome = lab.await_outcome(ticket)
             assert lab.agrees(endpoint)
-            wait_until(lambda: self._told(ticket), timeout=30, what=f"{ticket} is told")
+            wait_until(lambda: self._told(ticket), timeout=120, what=f"{ticket} is told")
         return Played(
             ticket=ticket,
             release=release,

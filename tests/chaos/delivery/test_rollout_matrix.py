@@ -33,7 +33,8 @@ from triune.ledger.envelope import Event
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.slow,
-    pytest.mark.xdist_group("rollout-matrix"),
+    pytest.mark.timeout(1200),
+    pytest.mark.xdist_group("rollout-kills"),
 ]
 
 SHADOWED = QUICK + "shadow_pairs = 10\nshadow_failures = 0.5\n"
@@ -168,7 +169,7 @@ class Round:
                 return lab.held(place.endpoint) == place.step
             return lab.conductor.where(ticket).phase is place.phase
 
-        wait_until(there, timeout=60, what=f"{place.name} is held", longest_pause=0.02)
+        wait_until(there, timeout=180, what=f"{place.name} is held", longest_pause=0.02)
         return lab.held(place.endpoint), lab.store.load(place.endpoint).phase
 
     def _kill(self) -> tuple[float, float]:
@@ -209,17 +210,17 @@ class Round:
         if place.good:
             wait_until(
                 lambda: lab.conductor.where(ticket).phase in (Phase.WATCHING, None),
-                timeout=60,
+                timeout=180,
                 what=f"{place.name} is promoted: {lab.log_of(place.endpoint)}",
                 longest_pause=0.05,
             )
             wait_until(
-                lambda: _completed(lab, place.endpoint), timeout=60, what=f"{place.name} completes"
+                lambda: _completed(lab, place.endpoint), timeout=180, what=f"{place.name} completes"
             )
         outcome = lab.await_outcome(ticket)
         wait_until(
             lambda: any(e.kind == "rollout.finished" for e in lab.happened(ticket)),
-            timeout=30,
+            timeout=120,
             what=f"{place.name} is told",
         )
         return outcome
