@@ -9,20 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
 
+from tests.support import ports
 from tests.support.delivery import ROOT, StubModels, alive
 from tests.support.rollouts import RolloutStage
 from triune.core.config import slug
@@ -38,8 +37,6 @@ from triune.ledger.ports import Query
 from triune.ledger.service import Ledger
 
 BEAT_SECONDS = 1.0
-# Below the ports that a client's own end of a connection gets: those come and go.
-_FIRST_PORT, _LAST_PORT = 15_000, 32_000
 
 QUICK = """
 strategy = "canary"
@@ -104,6 +101,7 @@ class Lab(RolloutStage):
     database: str = ""
     failures: int = 8
     """Failed health checks in a row until the guard goes back."""
+    free: Sequence[int] = ()
     nursery: subprocess.Popen[str] | None = None
     children: list[int] = field(default_factory=list)
     made: int = 0
@@ -135,8 +133,9 @@ class Lab(RolloutStage):
         (self.root / "triune.toml").write_text(_HEAD + "".join(parts))
         arms = [process_name(name, colour) for name in self.tables for colour in Colour]
         others = ["envoy", "envoy.admin", "temporal", "temporal.h", "temporal.m"]
-        ports = quiet_ports(len(arms) + len(others))
-        write_json(self.root / "ports.json", dict(zip([*arms, *others], ports, strict=True)))
+        names = [*others, *arms]
+        assert len(names) <= len(self.free)
+        write_json(self.root / "ports.json", dict(zip(names, self.free, strict=False)))
         if self.database:
             write_json(self.root / "ledger.json", self.database)
 
@@ -324,29 +323,18 @@ class Lab(RolloutStage):
         super().close()
 
 
-def quiet_ports(count: int) -> list[int]:
-    """So many free ports that no client's end of a connection will be given meanwhile."""
-    draw = random.Random(f"{os.getpid()} {time.monotonic_ns()}")
-    found: set[int] = set()
-    while len(found) < count:
-        port = draw.randrange(_FIRST_PORT, _LAST_PORT)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.add(port)
-    return list(found)
-
-
 @contextlib.contextmanager
 def laboratory(root: Path, tables: Mapping[str, str], **options: Any) -> Iterator[Lab]:
     """A lab with Envoy, Temporal and a nursery; nothing is left behind."""
-    lab = Lab(root / "stage", tables=tables, **options)
-    try:
-        lab.open_nursery()
-        lab.start_envoy()
-        lab.start_temporal()
-        yield lab
-    finally:
-        lab.close()
+    with ports.block() as free:
+        lab = Lab(root / "stage", tables=tables, free=free, **options)
+        try:
+            lab.open_nursery()
+            lab.start_envoy()
+            lab.start_temporal()
+            yield lab
+        finally:
+            lab.close()
 
 
 def workflow_of(ticket: Ticket) -> str:
