@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from triune.core.process import HttpReady, ProcessSpec
 from triune.core.workspace import Workspace
 from triune.operations.services.addresses import Addresses
@@ -30,7 +32,8 @@ def service(workspace: Workspace, addresses: Addresses) -> Service:
             name="temporal",
             argv=(str(program), "server", "start-dev", "--headless", *words),
             ready=HttpReady(f"http://{HOST}:{http}/api/v1/namespaces/default"),
-            env={"HOME": str(folder)},
+            # It looks up who runs it, and ends where neither /etc/passwd nor $USER says so.
+            env={"HOME": str(folder), "USER": os.environ.get("USER", "triune")},
             cwd=folder,
             stop_signal="INT",
             stop_seconds=10,
