@@ -89,8 +89,8 @@ def await_phase(lab: Lab, ticket: Ticket, phase: Phase) -> None:
 
 @dataclass(frozen=True)
 class Story:
-    """``since``: the first step that the stories before have not had; ``phases``: those that
-    are entered from there on."""
+    """``since``: the first step that the stories before have not had; ``until``: the last one
+    that is always taken by the controller; ``phases``: those that are entered in between."""
 
     name: str
     table: str
@@ -99,6 +99,7 @@ class Story:
     people: Callable[[Lab, Ticket], None] = nothing
     behaviour: str = "ok"
     since: str = ""
+    until: str = ""
     live: bool = True
 
     def endpoint(self, number: int) -> str:
@@ -151,6 +152,7 @@ STORIES = (
         people=answered,
         behaviour="fails-40",
         since="kept-ask:1",
+        until="gate-saved:1",
     ),
     Story(
         "unfit",
@@ -278,11 +280,12 @@ class Play:
         return any(e.kind == "rollout.finished" for e in self.lab.happened(ticket))
 
 
-def places_to_die(played: Played, since: str) -> list[str]:
-    """Each step once, from ``since`` on; of looks that only wait, one."""
+def places_to_die(story: Story, played: Played) -> list[str]:
+    """Each step of the story once; of looks that only wait, one."""
     waits = ("kept-hold", "told-hold", "kept-comparison", "told-comparison")
     steps = [s for s in dict.fromkeys(played.steps) if s.endswith(":1") or not s.startswith(waits)]
-    return steps[steps.index(since) if since else 0 :]
+    first = steps.index(story.since) if story.since else 0
+    return steps[first : steps.index(story.until) + 1 if story.until else None]
 
 
 def entered(steps: Sequence[str]) -> set[str]:
@@ -345,7 +348,7 @@ def test_killed_at_any_step_it_ends_as_if_undisturbed(story: Story, tmp_path: Pa
             whole = plays[0]()
             assert whole.outcome == story.outcome.value
             check(story, lab, whole, whole, "")
-            steps = places_to_die(whole, story.since)
+            steps = places_to_die(story, whole)
             assert entered(steps) == set(story.phases.split())
 
             def kill(number: int) -> list[str]:

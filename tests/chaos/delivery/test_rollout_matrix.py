@@ -17,9 +17,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 
+import psutil
 import pytest
 
 from tests.support import postgres
+from tests.support.delivery import alive
 from tests.support.postgres import Postgres
 from tests.support.rollout_lab import PATIENT, QUICK, Errand, Lab, Weights, laboratory
 from tests.support.rollouts import Answered, Traffic
@@ -179,7 +181,7 @@ class Round:
             for pid in self._controllers.values():
                 lab.kill_child(pid)
         elif self._victim == "database":
-            self._database.stop(signal.SIGKILL)
+            kill(self._database)
         else:
             lab.processes.kill(self._victim)
         for place in PLACES:
@@ -230,6 +232,14 @@ class Round:
             self._lab.kill_child(pid)
         for place in PLACES:
             self._lab.let_go(place.endpoint)
+
+
+def kill(database: Postgres) -> None:
+    """kill -9 of the server; its children end by themselves, and a new one cannot start before."""
+    assert database.process is not None
+    children = psutil.Process(database.process.pid).children(recursive=True)
+    database.stop(signal.SIGKILL)
+    wait_until(lambda: not any(alive(c.pid) for c in children), timeout=60, what="they end")
 
 
 def _rate(place: Place) -> float:
@@ -319,7 +329,7 @@ def test_with_everything_dead_a_person_takes_all_users_off_a_candidate(matrix: M
             ticket = lab.start(DESERTED, lab.candidate(DESERTED))
             lab.await_held(DESERTED, "told-hold:1")
         lab.processes.kill("temporal")
-        matrix.database.stop(signal.SIGKILL)
+        kill(matrix.database)
         lab.await_death(lab.send(Errand(DESERTED, abort="customers call")))
         now = lab.store.load(DESERTED)
         assert now.pending is None
