@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.xdist_group("rollout-kills"),
 ]
 
-SIDE_BY_SIDE = 3
+SIDE_BY_SIDE = 6
 RATE = 40.0
 COMMAND = ("recorded:1", "saving-starting:1", "saved-starting:1")
 """The steps of the command that begins a rollout."""

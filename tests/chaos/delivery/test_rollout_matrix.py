@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.slow,
     pytest.mark.timeout(1200),
-    pytest.mark.xdist_group("rollout-kills"),
+    pytest.mark.xdist_group("rollout-matrix"),
 ]
 
 SHADOWED = QUICK + "shadow_pairs = 10\nshadow_failures = 0.5\n"

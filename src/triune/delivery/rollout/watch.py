@@ -81,6 +81,7 @@ class Watch:
         self._looked: float | None = None
         self._live_us: int | None = None
         self._taken_over = False
+        self._placed = False
         self._stamps = Stamps(conductor, ticket.endpoint)
 
     def turn(self) -> Where:
@@ -125,12 +126,15 @@ class Watch:
         What takes users off the candidate, or asks a person, is done; what would move more users to
         it is decided anew, since a person may have said something in between.
         """
+        if self._taken_over and self._placed:
+            return False
+        weight = _weight(self._tools.store.load(self._ticket.endpoint))
+        if weight > 0:
+            self._moved(weight)
         if self._taken_over:
             return False
-        now, last = self._tools.store.load(self._ticket.endpoint), record.last
-        weight = now.pending.weight if now.pending else 0
-        moved = weight == 0 or self._moved(weight)
-        self._taken_over = (last is None or self._retell(record, last)) and moved
+        last = record.last
+        self._taken_over = last is None or self._retell(record, last)
         if last is None or not _undone(record, last, gates):
             return False
         self._act(record, last)
@@ -150,7 +154,7 @@ class Watch:
         A rollout that is paused before its first step waits with no units moved.
         """
         now = self._tools.store.load(self._ticket.endpoint)
-        weight = now.pending.weight if now.pending else 0
+        weight = _weight(now)
         wanted = record.definition.steps[record.progress.step]
         unsure = _changing(record) and self._live_us is None
         if (weight >= wanted and not unsure) or urgent(gates):
@@ -259,8 +263,8 @@ class Watch:
         self._move(record.definition.steps[step])
 
     def _moved(self, weight: int) -> bool:
-        """Whether the gateway has the weight. While it is away there are looks all the same: they
-        say so, and the horizon goes on."""
+        """Whether the gateway has the weight; while it has not, each turn tries again. There are
+        looks all the same: they say that it is away, and the horizon goes on."""
         try:
             self._move(weight)
         except Unavailable:
@@ -268,7 +272,9 @@ class Watch:
         return True
 
     def _move(self, weight: int) -> None:
+        self._placed = False
         self._conductor.step(self._ticket, weight)
+        self._placed = True
         self._live_us = microseconds(self._tools.clock.now())
 
     def _settled(self, quality: QualityState) -> QualityState:
@@ -314,6 +320,10 @@ class Watch:
 
 
 _LAST = frozenset({Action.ROLL_BACK, Action.PROMOTE})
+
+
+def _weight(now: EndpointState) -> int:
+    return now.pending.weight if now.pending else 0
 
 
 def _contest(now: EndpointState) -> Contest:
