@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.predictions import (
@@ -150,8 +150,25 @@ def test_a_crash_at_any_look_changes_nothing(turns: list[Turn]) -> None:
     assert told(turns, crashes=True) == told(turns, crashes=False)
 
 
+def _asked(seconds: float, *served: tuple[bool, float]) -> Turn:
+    return Turn(seconds, list(served), labels=[], early=[], crash=False, change=None)
+
+
+JUDGED_BETWEEN_TWO_THAT_ARE_JOINED = [
+    _asked(39.0, (False, 0.0), (True, 0.0)),
+    _asked(11.0, (False, 1.0), (True, 0.0), (True, 1.0)),
+    Turn(
+        19.0,
+        [(False, 10.0), (True, 0.0), (False, 0.0)],
+        labels=[(0, 0.0, 0.0)], early=[1], crash=False, change=None,
+    ),
+    _asked(21.0, (False, 0.0), (False, 1.0), (False, 11.0), (True, 11.0)),
+]  # fmt: skip
+
+
 @settings(max_examples=200)
 @given(turns)
+@example(JUDGED_BETWEEN_TWO_THAT_ARE_JOINED)
 def test_ready_cohorts_hold_what_the_log_says_and_never_overlap(turns: list[Turn]) -> None:
     story = Story()
     done: list[Cohort] = []

@@ -135,15 +135,18 @@ def sort(shelf: Shelf, now_us: int, rule: CohortRule) -> Sorted:
             dropped.append(Dropped(cohort, why))
         else:
             waiting.append(cohort)
-    kept = _bounded(waiting, shelf, rule.most_open)
+    decided = [*ready, *(one.cohort for one in dropped)]
+    closed = msgspec.structs.replace(
+        shelf, closed_us=max([shelf.closed_us, *(cohort.end_us for cohort in decided)])
+    )
+    kept = _bounded(waiting, closed, rule.most_open)
     crowded = kept[: max(0, len(kept) - rule.most_open)]
     dropped += [Dropped(cohort, Drop.CROWDED) for cohort in crowded]
     seen = ready + [gone.cohort for gone in dropped if gone.why is Drop.COVERAGE]
-    ends = [cohort.end_us for cohort in ready] + [gone.cohort.end_us for gone in dropped]
     left = msgspec.structs.replace(
         shelf,
         waiting=tuple(kept[len(crowded) :]),
-        closed_us=max([shelf.closed_us, *ends]),
+        closed_us=max([closed.closed_us, *(cohort.end_us for cohort in crowded)]),
         drift=sum(map(Drift.of, seen), shelf.drift),
     )
     return Sorted(tuple(ready), tuple(dropped), left)
