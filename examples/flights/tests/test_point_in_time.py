@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flights.data import KEY
-from flights.features import ASOF, LEAD, asof_of, with_moments
+from flights.features import ASOF, DELAY, LEAD, WEATHER, asof_of, with_moments
+from flights.stages import MOMENT, delays, weather
 
 START = pd.Timestamp("2013-06-01T12:00:00", tz="UTC").as_unit("us")
 QUANTITIES = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
@@ -102,3 +103,35 @@ def test_weather_is_the_last_observation_at_or_before_the_moment_and_gaps_keep_i
     assert table["temperature"].tolist()[:2] == [40.0, 40.0]
     assert table["temperature"].iloc[2] == 55.0  # nothing was ever observed at JFK
     assert list(table.columns) == list(ASOF)
+
+
+BEFORE_THE_FIRST = {
+    **dict(WEATHER.values()),
+    "origin_delay_1h": 0.0,
+    "origin_delay_2h": 0.0,
+    "origin_departures_2h": 0.0,
+    "origin_delay_log": float(np.log1p(15.0)),
+}
+
+
+def joined(flights: pd.DataFrame, table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    asked = flights[["origin", "moment"]].reset_index().sort_values("moment", kind="stable")
+    table = table.assign(**{MOMENT: table[MOMENT].dt.as_unit("us")})
+    found = pd.merge_asof(asked, table, left_on="moment", right_on=MOMENT, by="origin")
+    found = found.set_index(flights.index.name).loc[flights.index]
+    return found[names].fillna({n: BEFORE_THE_FIRST[n] for n in names}).astype("float32")
+
+
+@settings(max_examples=60, deadline=None)
+@given(flight_rows, weather_rows)
+def test_a_join_with_the_tables_is_what_is_learnt_from(
+    flight_list: list[tuple[str, int, int, int | None]],
+    weather_list: list[tuple[str, int, float | None]],
+) -> None:
+    flights, observations = flights_of(flight_list), weather_of(weather_list)
+    learnt = asof_of(flights, observations)
+    names = [name for name, _ in WEATHER.values()]
+
+    for table, columns in ((weather(observations), names), (delays(flights), list(DELAY))):
+        found = joined(flights, table, columns)
+        pd.testing.assert_frame_equal(found, learnt[columns], check_exact=True)

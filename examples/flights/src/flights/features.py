@@ -37,13 +37,9 @@ WEATHER = {
     "pressure": ("pressure", 1018.0),
     "visib": ("visibility", 10.0),
 }
-ASOF = (
-    *(name for name, _ in WEATHER.values()),
-    "origin_delay_1h",
-    "origin_delay_2h",
-    "origin_delay_log",
-    "origin_departures_2h",
-)
+DELAY = ("origin_delay_1h", "origin_delay_2h", "origin_delay_log", "origin_departures_2h")
+ASOF = (*(name for name, _ in WEATHER.values()), *DELAY)
+Seconds = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 def schedule(data: Path) -> pd.DataFrame:
@@ -101,10 +97,7 @@ def asof_of(flights: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
 
 def _weather_known(flights: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
     """Each quantity's last observation at or before the moment; gaps keep the last value."""
-    observed = weather.assign(time_hour=weather["time_hour"].dt.as_unit("us"))
-    observed = observed.assign(wind_gust=observed["wind_gust"].fillna(observed["wind_speed"]))
-    observed = observed.sort_values("time_hour", kind="stable")
-    observed[list(WEATHER)] = observed.groupby("origin")[list(WEATHER)].ffill()
+    observed = observed_weather(weather)
     asked = flights[["origin", "moment"]].reset_index().sort_values("moment", kind="stable")
     known = pd.merge_asof(asked, observed, left_on="moment", right_on="time_hour", by="origin")
     known = known.set_index(flights.index.name).loc[flights.index]
@@ -112,26 +105,45 @@ def _weather_known(flights: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame
     return known[list(WEATHER)].rename(columns=names).fillna(dict(WEATHER.values()))
 
 
+def observed_weather(weather: pd.DataFrame) -> pd.DataFrame:
+    """The observations in order of time, each gap filled with the origin's last value."""
+    observed = weather.assign(time_hour=weather["time_hour"].dt.as_unit("us"))
+    observed = observed.assign(wind_gust=observed["wind_gust"].fillna(observed["wind_speed"]))
+    observed = observed.sort_values("time_hour", kind="stable")
+    observed[list(WEATHER)] = observed.groupby("origin")[list(WEATHER)].ffill()
+    return observed
+
+
 def _delay_known(flights: pd.DataFrame) -> pd.DataFrame:
     """Mean departure delay (minutes) of flights that left the origin shortly before."""
-    table = pd.DataFrame(index=flights.index)
-    for column in ("origin_delay_1h", "origin_delay_2h", "origin_departures_2h"):
-        table[column] = NO_DEPARTURES
+    table = pd.DataFrame(index=flights.index, columns=list(DELAY), dtype="float64")
     for _, group in flights.groupby("origin"):
-        left = group.dropna(subset=["departed"]).sort_values("departed", kind="stable")
-        departed = _seconds(left["departed"])
-        total = np.concatenate([[0.0], left["dep_delay"].clip(*DELAY_BOUNDS).cumsum()])
-        asked = _seconds(group["moment"])
-        last = departed.searchsorted(asked, side="right")
-        for column, span in zip(("origin_delay_1h", "origin_delay_2h"), RECENT, strict=True):
-            first = departed.searchsorted(asked - int(span.total_seconds()), side="right")
-            count = last - first
-            mean = (total[last] - total[first]) / np.maximum(count, 1)
-            table.loc[group.index, column] = np.where(count > 0, mean, NO_DEPARTURES)
-            table.loc[group.index, "origin_departures_2h"] = count.astype("float64")
+        known = delay_at(group, seconds_of(group["moment"]))
+        table.loc[group.index] = known.set_axis(group.index)
+    return table
+
+
+def delay_at(flights: pd.DataFrame, asked: Seconds) -> pd.DataFrame:
+    """Columns `DELAY` of one origin at these moments (seconds since 1970).
+
+    A departure counts from its own second on, until exactly the span later.
+    """
+    left = flights.dropna(subset=["departed"]).sort_values("departed", kind="stable")
+    departed = seconds_of(left["departed"])
+    total = np.concatenate([[0.0], left["dep_delay"].clip(*DELAY_BOUNDS).cumsum()])
+    last = departed.searchsorted(asked, side="right")
+    table = pd.DataFrame(index=range(len(asked)), columns=list(DELAY), dtype="float64")
+    for column, span in zip(("origin_delay_1h", "origin_delay_2h"), RECENT, strict=True):
+        first = departed.searchsorted(asked - int(span.total_seconds()), side="right")
+        count = last - first
+        mean = (total[last] - total[first]) / np.maximum(count, 1)
+        table[column] = np.where(count > 0, mean, NO_DEPARTURES)
+        table["origin_departures_2h"] = count.astype("float64")
     shifted = table["origin_delay_2h"] - DELAY_BOUNDS[0]
-    return table.assign(origin_delay_log=np.log1p(shifted.clip(lower=0.0)))
+    table["origin_delay_log"] = np.log1p(shifted.clip(lower=0.0))
+    return table
 
 
-def _seconds(moments: pd.Series[pd.Timestamp]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def seconds_of(moments: pd.Series[pd.Timestamp]) -> Seconds:
+    """Seconds since 1970."""
     return moments.dt.tz_convert(None).to_numpy("datetime64[s]").astype("int64")
