@@ -21,9 +21,14 @@ from pydantic import (
     ValidationError,
 )
 
+from triune.core.backup_config import BackupTable
 from triune.core.errors import ConfigError, Problem
+from triune.core.expect_config import ColumnTable, ExpectTable
+from triune.core.feature_config import FeatureStoreTable, OnlineTable
+from triune.core.flow_config import FlowTable
 from triune.core.mistakes import closest, problems
 from triune.core.rollout_config import MetricTable, RolloutTable, StrictTable, mistakes
+from triune.core.stream_config import AggregateTable, StreamTable
 
 FILE_NAME = "triune.toml"
 
@@ -79,6 +84,9 @@ class DatasetTable(StrictTable):
     build: EntryPoint | None = Field(
         default=None, description="`build(folder)`: writes the dataset's files"
     )
+    expect: tuple[ExpectTable, ...] = Field(
+        default=(), strict=False, description="what `triune data check` holds its tables to"
+    )
 
 
 class FeatureTable(StrictTable):
@@ -122,6 +130,9 @@ class EndpointTable(StrictTable):
         default=(),
         strict=False,
         description="its contract with callers; a release may use fewer, never others",
+    )
+    online: OnlineTable | None = Field(
+        default=None, description="inputs looked up in the feature store"
     )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1, description="server processes for each release"
@@ -198,6 +209,11 @@ SERVICE_NAMES = (
     "valkey",
     "seaweedfs",
     "mlflow",
+    "tansu",
+    "streams",
+    "prefect",
+    "flows",
+    "backups",
 )
 
 
@@ -211,6 +227,10 @@ class Config(StrictTable):
     endpoints: dict[EndpointName, EndpointTable] = Field(default_factory=dict)
     services: dict[str, ServiceTable] = Field(default_factory=dict)
     loop: LoopTable | None = None
+    feature_store: FeatureStoreTable | None = None
+    streams: dict[Name, StreamTable] = Field(default_factory=dict)
+    flows: dict[Name, FlowTable] = Field(default_factory=dict)
+    backup: BackupTable | None = None
 
 
 def _dangling(table: dict[str, Any], file: str) -> list[Problem]:
@@ -245,6 +265,11 @@ def _dangling(table: dict[str, Any], file: str) -> list[Problem]:
             found.extend(mistakes(name, endpoint["rollout"], file))
     for name in section("services"):
         require(f"services.{name}", name, SERVICE_NAMES, "service")
+    for name, flow in rows("flows"):
+        for part in ("build", "check"):
+            listed = flow.get(part, [])
+            for one in listed if isinstance(listed, list) else []:
+                require(f"flows.{name}.{part}", one, section("datasets"), "dataset")
     loop = section("loop")
     require("loop.endpoint", loop.get("endpoint"), section("endpoints"), "endpoint")
     for part in ("first", "better", "canary", "harmful", "broken", "failing"):
@@ -299,6 +324,10 @@ def _known_keys(location: list[str]) -> list[str]:
         "endpoints": EndpointTable,
         "services": ServiceTable,
         "loop": LoopTable,
+        "feature_store": FeatureStoreTable,
+        "streams": StreamTable,
+        "flows": FlowTable,
+        "backup": BackupTable,
     }
     if not location:
         return list(Config.model_fields)
@@ -307,6 +336,12 @@ def _known_keys(location: list[str]) -> list[str]:
         model = InputTable
     if location[0] == "endpoints" and "rollout" in location:
         model = MetricTable if "metrics" in location else RolloutTable
+    if location[0] == "endpoints" and "online" in location:
+        model = OnlineTable
+    if location[0] == "datasets" and "expect" in location:
+        model = ColumnTable if "columns" in location else ExpectTable
+    if location[0] == "streams" and "features" in location:
+        model = AggregateTable
     return list(model.model_fields)
 
 
