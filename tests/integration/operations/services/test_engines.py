@@ -89,8 +89,7 @@ def _seaweedfs(addresses: Addresses) -> None:
         aws_secret_access_key=s3.secret_key,
         region_name=s3.region,
     )
-    listed = lambda: {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}  # noqa: E731
-    wait_until(lambda: listed() == set(BUCKETS), timeout=10, what="the buckets")
+    assert {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} == set(BUCKETS)
     client.put_object(Bucket="triune", Key="a", Body=b"x")
     assert client.get_object(Bucket="triune", Key="a")["Body"].read() == b"x"
     assert httpx.get(f"{s3.url}/triune/a").status_code == 403

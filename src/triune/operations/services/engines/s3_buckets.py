@@ -1,0 +1,56 @@
+"""The buckets of the object store: made where they are missing, each time it has started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from triune.core.waiting import wait_until
+from triune.operations.services.addresses import S3
+
+_PATIENCE_SECONDS = 60.0
+
+
+def make(s3: S3, names: Iterable[str]) -> None:
+    """Returns once every bucket is listed; those that are there are left alone.
+
+    A store that has just started may answer for a while that it cannot: it is asked again.
+
+    Raises
+    ------
+    Unavailable: (``wait-timed-out``) after a minute.
+    """
+    wanted = frozenset(names)
+    client = _client(s3)
+    wait_until(
+        lambda: _made(client, wanted),
+        timeout=_PATIENCE_SECONDS,
+        what=f"the buckets {', '.join(sorted(wanted))}",
+        hint="`triune logs seaweedfs` shows what the object store says.",
+    )
+
+
+def _made(client: Any, wanted: frozenset[str]) -> bool:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        missing = wanted - {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        for name in sorted(missing):
+            client.create_bucket(Bucket=name)
+    except (BotoCoreError, ClientError):
+        return False
+    return not missing
+
+
+def _client(s3: S3) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=s3.url,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        region_name=s3.region,
+        config=Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 0}, proxies={}),
+    )
