@@ -37,6 +37,7 @@ from triune.ledger.ports import Query
 from triune.ledger.service import Ledger
 
 BEAT_SECONDS = 1.0
+PATIENCE = 150.0
 
 QUICK = """
 strategy = "canary"
@@ -164,7 +165,7 @@ class Lab(RolloutStage):
             self.children.append(pid)
         return pid
 
-    def await_death(self, pid: int, timeout: float = 60.0) -> None:
+    def await_death(self, pid: int, timeout: float = PATIENCE) -> None:
         wait_until(lambda: not alive(pid), timeout=timeout, what="a child ends", longest_pause=0.02)
 
     def kill_child(self, pid: int) -> None:
@@ -222,12 +223,12 @@ class Lab(RolloutStage):
     def await_held(self, endpoint: str, step: str) -> None:
         wait_until(
             lambda: self.held(endpoint) == step,
-            timeout=60,
+            timeout=PATIENCE,
             what=f"{endpoint} is held at {step}",
             longest_pause=0.02,
         )
 
-    def await_phase(self, ticket: Ticket, *phases: Phase | None, timeout: float = 60.0) -> None:
+    def await_phase(self, ticket: Ticket, *phases: Phase | None, timeout: float = PATIENCE) -> None:
         wait_until(
             lambda: self.conductor.where(ticket).phase in phases,
             timeout=timeout,
@@ -243,7 +244,7 @@ class Lab(RolloutStage):
             found[:] = [event for event in self.happened(ticket) if event.kind == kind]
             return bool(found)
 
-        wait_until(told, timeout=60, what=f"{kind} of {ticket}", longest_pause=0.1)
+        wait_until(told, timeout=PATIENCE, what=f"{kind} of {ticket}", longest_pause=0.1)
         return found[0]
 
     def settle(self, ticket: Ticket) -> str:
@@ -262,7 +263,7 @@ class Lab(RolloutStage):
         now = self.record(ticket.endpoint).progress.looks
         wait_until(
             lambda: self.record(ticket.endpoint).progress.looks >= now + more,
-            timeout=60,
+            timeout=PATIENCE,
             what=f"{more} looks: {self.log_of(ticket.endpoint)}",
         )
 
@@ -275,7 +276,7 @@ class Lab(RolloutStage):
     def start(self, endpoint: str, release: str) -> Ticket:
         return self.rollouts.start(endpoint, release, actor="user:test")
 
-    def await_outcome(self, ticket: Ticket, timeout: float = 60.0) -> str:
+    def await_outcome(self, ticket: Ticket, timeout: float = PATIENCE) -> str:
         """Wait until a rollout is concluded; returns how it ended."""
 
         def concluded() -> bool:

@@ -1,7 +1,7 @@
 """The human gates in every phase: pause and resume, promote, abort; abort also with all else dead.
 
 Each case has an endpoint of its own whose rollout is held at its place while the gate is used.
-They run side by side, once, when the first of the tests asks for its own.
+They run side by side, a few at a time, when the first of the tests asks for its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from triune.delivery.rollout.model import Ticket
 from triune.delivery.state import BEFORE_TRAFFIC, Outcome, Phase
 from triune.ledger.envelope import Event
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("rollout-gates")]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("rollout-gates"),
+]
 
 SHADOWED = QUICK + "shadow_pairs = 10\nshadow_failures = 0.5\n"
 RATE = 20.0
@@ -76,6 +81,12 @@ STEERED = (
     *(Case(Gate.ABORT, phase, step) for phase, step in LATER),
 )
 ALONE = tuple(Case(Gate.ABORT, phase, step, alone=True) for phase, step in (*PLACES, *LATER))
+TOGETHER = 6
+GROUPS = tuple(
+    cases[first : first + TOGETHER]
+    for cases in (STEERED, ALONE)
+    for first in range(0, len(cases), TOGETHER)
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,10 @@ class Person:
         self.phase = Phase.EMPTY
         self.resumed = 0.0
         self.ticket = Ticket("", "")
+
+    def leave(self) -> None:
+        """Nothing of the case goes on."""
+        self.lab.kill_child(self.controller)
 
     def reach(self) -> None:
         """The rollout is at its place."""
@@ -194,6 +209,7 @@ def played(lab: Lab, cases: Sequence[Case]) -> Mapping[Case, Result]:
     with ExitStack() as stack, ThreadPoolExecutor(len(cases)) as pool:
         people = list(pool.map(lambda case: Person(lab, case), cases))
         for person in people:
+            stack.callback(person.leave)
             stack.enter_context(person.traffic)
             stack.enter_context(person.weights)
         list(pool.map(Person.reach, people))
@@ -206,8 +222,6 @@ def played(lab: Lab, cases: Sequence[Case]) -> Mapping[Case, Result]:
             for person in people:
                 person.controller = lab.send(Errand(person.case.endpoint))
         results = list(pool.map(Person.result, people))
-        for person in people:
-            lab.kill_child(person.controller)
     return dict(zip(cases, results, strict=True))
 
 
@@ -229,16 +243,26 @@ def check_abandoned(lab: Lab, people: Sequence[Person]) -> None:
 
 
 class Played:
-    """The results of both groups, each played once."""
+    """The results of all groups, each played once, whether that went well or not."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._groups: dict[bool, Mapping[Case, Result]] = {}
+        self._groups: dict[tuple[Case, ...], Mapping[Case, Result] | Exception] = {}
 
     def __call__(self, case: Case) -> Result:
-        if case.alone not in self._groups:
-            self._groups[case.alone] = played(self._lab, ALONE if case.alone else STEERED)
-        return self._groups[case.alone][case]
+        (group,) = [cases for cases in GROUPS if case in cases]
+        if group not in self._groups:
+            self._groups[group] = self._play(group)
+        results = self._groups[group]
+        if isinstance(results, Exception):
+            raise results
+        return results[case]
+
+    def _play(self, group: tuple[Case, ...]) -> Mapping[Case, Result] | Exception:
+        try:
+            return played(self._lab, group)
+        except Exception as error:
+            return error
 
 
 @pytest.fixture(scope="module")
