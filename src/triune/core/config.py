@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     Field,
     StringConstraints,
@@ -194,6 +195,14 @@ class LoopTable(StrictTable):
     rate: Annotated[float, Field(gt=0, le=10_000)] = Field(
         default=200.0, description="requests per second of the replayed traffic"
     )
+    online: EndpointName | None = Field(
+        default=None, description="endpoint whose releases look features up; asked at `moments`"
+    )
+    moments: tuple[AwareDatetime, ...] = Field(
+        default=(),
+        strict=False,
+        description="times of recorded requests, in order; features are brought up to each",
+    )
 
 
 SERVICE_NAMES = (
@@ -271,7 +280,8 @@ def _dangling(table: dict[str, Any], file: str) -> list[Problem]:
             for one in listed if isinstance(listed, list) else []:
                 require(f"flows.{name}.{part}", one, section("datasets"), "dataset")
     loop = section("loop")
-    require("loop.endpoint", loop.get("endpoint"), section("endpoints"), "endpoint")
+    for part in ("endpoint", "online"):
+        require(f"loop.{part}", loop.get(part), section("endpoints"), "endpoint")
     for part in ("first", "better", "canary", "harmful", "broken", "failing"):
         require(f"loop.{part}", loop.get(part), section("trainings"), "training")
     return found
