@@ -1,0 +1,1 @@
+"""The feature store: definitions by Feast, an offline and an online engine of our own."""
