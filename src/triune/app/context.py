@@ -10,6 +10,7 @@ from triune.core.files import own_folder, write_atomic
 from triune.core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from triune.data.features.service import Features
     from triune.data.service import Data
     from triune.delivery.rollout.service import Rollouts
     from triune.delivery.service import Delivery
@@ -71,6 +72,12 @@ class Context:
         return Data(self.workspace, self.ledger, store, remote)
 
     @cached_property
+    def features(self) -> Features:
+        from triune.app import features
+
+        return features.use_cases(self)
+
+    @cached_property
     def runs(self) -> RunCatalog:
         from triune.models.tracking.catalog import RunCatalog
 
@@ -96,5 +103,7 @@ class Context:
 
     def close(self) -> None:
         """Give back what was opened."""
+        if "features" in self.__dict__:
+            self.features.close()
         if "ledger" in self.__dict__:
             self.ledger.close()

@@ -15,6 +15,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("triune.cli.status", "Show services, endpoints and what serves them."),
     "logs": ("triune.cli.logs", "Show or follow a service's log."),
     "data": ("triune.cli.data", "Build, version, check out and inspect datasets."),
+    "features": (
+        "triune.cli.features",
+        "Apply feature views, bring them online, read and join them.",
+    ),
     "train": ("triune.cli.train", "Run a training as a tracked run and register its model."),
     "runs": ("triune.cli.runs", "List, filter, show and compare runs."),
     "models": ("triune.cli.models", "List, show, verify and alias model versions."),

@@ -30,7 +30,10 @@ RULES: dict[str, Rule] = {
     "dataset": Rule(("dataset.versioned",)),
     "commit": Rule(("commit.recorded",)),
     "environment": Rule(("environment.recorded",)),
-    "features": Rule(("features.defined",), ("dataset", "commit")),
+    "stage": Rule(("stage.finished",), ("commit",)),
+    "features": Rule(("features.defined", "feature_view.applied"), ("dataset", "commit")),
+    "materialisation": Rule(("features.materialized",), ("features", "dataset")),
+    "stream": Rule(("stream.consumed",), ("features", "commit")),
     "run": Rule(("run.started", "run.finished"), ("dataset", "commit", "environment")),
     "model": Rule(("model.registered",), ("run",)),
     "release": Rule(("release.created",), ("model", "commit")),
@@ -38,7 +41,16 @@ RULES: dict[str, Rule] = {
 }
 _DEEPEST = 100
 RECORDED_BY = tuple(kind for rule in RULES.values() for kind in rule.recorded_by)
-ARTIFACTS = ("dataset", "features", "run", "model", "release")
+ARTIFACTS = (
+    "dataset",
+    "stage",
+    "features",
+    "materialisation",
+    "stream",
+    "run",
+    "model",
+    "release",
+)
 """The kinds whose completeness is counted; predictions are far too many and follow theirs."""
 
 

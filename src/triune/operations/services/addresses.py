@@ -13,7 +13,7 @@ from triune.core.workspace import Workspace
 from triune.operations.services.ports import HOST, Ports
 
 BUCKETS = ("triune", "mlflow", "dvc")
-DATABASES = ("triune", "mlflow")
+DATABASES = ("triune", "mlflow", "feast")
 DATABASE_USER = "triune"
 
 
@@ -132,6 +132,18 @@ class Addresses:
         if self.profile is Profile.LOCAL:
             return None
         return f"redis://:{quote(self.secret('valkey'), safe='')}@{self.at('valkey')}/0"
+
+    @property
+    def feature_registry_url(self) -> str:
+        """SQLAlchemy URL of Feast's registry."""
+        return self._database("feast", self.workspace.home / "features" / "registry.db")
+
+    @property
+    def online_url(self) -> str:
+        """The online store, with its password."""
+        if self.redis_url is not None:
+            return self.redis_url
+        return "sqlite:///" + quote(str((self.workspace.home / "features" / "online.db").resolve()))
 
     @property
     def temporal(self) -> str:

@@ -18,8 +18,8 @@ from triune.core.files import write_atomic
 from triune.core.ids import new_id
 from triune.core.process import CommandReady, ProcessSpec
 from triune.core.workspace import Workspace
-from triune.operations.services.addresses import Addresses
-from triune.operations.services.engines import postgres_cluster
+from triune.operations.services.addresses import DATABASE_USER, DATABASES, Addresses
+from triune.operations.services.engines import postgres_cluster, postgres_databases
 from triune.operations.services.engines.binaries import in_package
 from triune.operations.services.engines.unprivileged import Account, nobody, reachable
 from triune.operations.services.model import Service
@@ -98,5 +98,8 @@ def service(workspace: Workspace, addresses: Addresses) -> Service:
             admin_password=addresses.secret("postgres-admin"),
             account=where.account,
             copied_from=where.copied_from,
+        ),
+        settle=lambda: postgres_databases.make(
+            port, HOST, DATABASE_USER, addresses.secret("postgres"), DATABASES
         ),
     )

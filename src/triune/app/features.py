@@ -1,0 +1,78 @@
+"""The feature store with its ports plugged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from triune.core.errors import TriuneError
+from triune.data.features.ports import Use
+from triune.data.features.repo import Settings
+from triune.data.features.service import Features
+from triune.ledger.envelope import Event
+
+if TYPE_CHECKING:
+    from triune.app.context import Context
+
+
+def use_cases(context: Context) -> Features:
+    """The feature store of a workspace."""
+    return Features(
+        context.workspace,
+        context.ledger,
+        settings(context),
+        context.addresses.online_url,
+        commit=lambda: commit(context),
+        locate=lambda path: dataset_of(context, path),
+        in_use=lambda: in_use(context),
+    )
+
+
+def settings(context: Context) -> Settings:
+    """Where Feast finds its registry and our online store."""
+    addresses = context.addresses
+    parts = urlsplit(addresses.online_url)
+    shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    secret = addresses.secret_file("valkey") if addresses.redis_url else None
+    return Settings(
+        project=context.workspace.name,
+        root=context.workspace.root.resolve(),
+        registry=addresses.feature_registry_url,
+        online=addresses.online_url if addresses.redis_url is None else shown,
+        password_file=secret,
+    )
+
+
+def commit(context: Context) -> Event:
+    """The event that tells of the code as it stands."""
+    from triune.models import provenance
+
+    workspace = context.workspace
+    found = provenance.current(workspace.root)
+    return provenance.store(found, workspace.state / "commits", workspace=workspace.name)
+
+
+def dataset_of(context: Context, path: Path) -> str | None:
+    """The recorded version of the dataset that a file belongs to."""
+    whole = path.resolve()
+    for name in context.data.names():
+        folder = context.data.path(name).resolve()
+        if whole == folder or folder in whole.parents:
+            try:
+                return context.data.recorded(name).ref
+            except TriuneError:
+                return None
+    return None
+
+
+def in_use(context: Context) -> list[Use]:
+    """Every view version that a release reads which serves, may serve soon, or is kept."""
+    found = []
+    for state in context.delivery.tools.store.all():
+        pending = state.pending.arm if state.pending else None
+        for arm in (state.live, state.previous, pending):
+            if arm is not None:
+                bundle = context.delivery.releases.get(arm.release).bundle
+                found += [Use(state.endpoint, arm.release, ref) for ref in bundle.features]
+    return found

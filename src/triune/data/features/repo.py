@@ -1,0 +1,91 @@
+"""Feast's own view of the store: its registry, pointed at our engines. Imports Feast."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from triune.core.errors import TriuneError
+
+OFFLINE = "triune.data.features.offline.DuckDBOfflineStore"
+ONLINE = "triune.data.features.online.store.PackedOnlineStore"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are.
+
+    Attributes
+    ----------
+    registry: SQLAlchemy URL of Feast's registry
+    online: address of the online store without its password
+    password_file: the file with that password, if it has one
+    """
+
+    project: str
+    root: Path
+    registry: str
+    online: str
+    password_file: Path | None = None
+
+
+def table(settings: Settings) -> dict[str, Any]:
+    """The contents of a ``feature_store.yaml`` for plain Feast; no password in it but the
+    registry's, where that has one."""
+    online: dict[str, Any] = {"type": ONLINE, "url": settings.online}
+    if settings.password_file is not None:
+        online["password_file"] = str(settings.password_file)
+    return {
+        "project": settings.project,
+        "provider": "local",
+        "registry": {"registry_type": "sql", "path": settings.registry, "cache_ttl_seconds": 0},
+        "online_store": online,
+        "offline_store": {"type": OFFLINE},
+        "entity_key_serialization_version": 3,
+    }
+
+
+def open_store(settings: Settings) -> Any:
+    """A `feast.FeatureStore` on our engines."""
+    os.environ.setdefault("FEAST_USAGE", "False")
+    from feast import FeatureStore, RepoConfig
+
+    config = RepoConfig(**table(settings))
+    config.repo_path = settings.root
+    return FeatureStore(repo_path=str(settings.root), config=config)
+
+
+def apply(settings: Settings, objects: Sequence[Any]) -> None:
+    """Make Feast's registry say what the definitions say; idempotent.
+
+    Raises
+    ------
+    TriuneError: (``feast-failed``) with what Feast said.
+    """
+    try:
+        _apply(settings, objects)
+    except Exception as error:
+        raise TriuneError(
+            "feast-failed",
+            f"Feast does not take the definitions: {type(error).__name__}: {error}",
+            context=str(settings.root),
+            hint="`triune status` shows whether its registry's database runs; else mend what it "
+            "names in the definitions.",
+        ) from error
+
+
+def _apply(settings: Settings, objects: Sequence[Any]) -> None:
+    from feast import Entity, FeatureService, FeatureView
+    from feast.data_source import DataSource
+
+    store = open_store(settings)
+    named = {(type(one), one.name) for one in objects}
+    known = [*store.list_feature_services(), *store.list_batch_feature_views()]
+    gone = [one for one in known if (type(one), one.name) not in named]
+    kinds = (Entity, DataSource, FeatureView, FeatureService)
+    store.apply(
+        [one for one in objects if isinstance(one, kinds)], objects_to_delete=gone, partial=not gone
+    )
