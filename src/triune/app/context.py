@@ -10,7 +10,9 @@ from triune.core.files import own_folder, write_atomic
 from triune.core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from triune.data.backends.dvc import DvcStore
     from triune.data.features.service import Features
+    from triune.data.pipelines.service import Pipelines
     from triune.data.service import Data
     from triune.delivery.rollout.service import Rollouts
     from triune.delivery.service import Delivery
@@ -59,17 +61,36 @@ class Context:
 
     @cached_property
     def data(self) -> Data:
+        from triune.data.service import Data
+
+        return Data(self.workspace, self.ledger, self._dvc, self._dvc.remote)
+
+    @cached_property
+    def _dvc(self) -> DvcStore:
         from triune.data.backends.dvc import DvcStore
         from triune.data.model import Remote
-        from triune.data.service import Data
 
         home, s3 = self.workspace.home.resolve(), self.addresses.s3
         remote = Remote(str(home / "dvc-remote"))
         if s3 is not None:
             url = f"s3://dvc/{self.workspace.name}"
             remote = Remote(url, s3.url, s3.access_key, s3.secret_key, s3.region)
-        store = DvcStore(self.workspace.root.resolve(), home / "dvc", remote)
-        return Data(self.workspace, self.ledger, store, remote)
+        return DvcStore(self.workspace.root.resolve(), home / "dvc", remote)
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        from triune.app import features
+        from triune.data.backends.dvc_stages import DvcStages
+        from triune.data.pipelines.service import Pipelines
+
+        return Pipelines(
+            self.workspace,
+            self.ledger,
+            self.data,
+            DvcStages(self._dvc),
+            commit=lambda: features.commit(self),
+            locate=lambda path: features.dataset_of(self, path),
+        )
 
     @cached_property
     def features(self) -> Features:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from triune.cli import data_run
 from triune.cli.output import JSON_OPTION, here, many, print_json, print_table, size, when
 
 if TYPE_CHECKING:
@@ -102,6 +103,10 @@ def verify(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> N
     with _data() as data:
         versions = [data.current(name) for name in names or data.names()]
     _print_versions(versions, as_json)
+
+
+app.command()(data_run.run)
+app.command()(data_run.stages)
 
 
 @app.command()

@@ -6,19 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from triune.data.model import DatasetVersion, FileFacts
-from triune.ledger.envelope import Event, event
+from triune.ledger.envelope import Edge, Event, event
 
 VERSIONED = "dataset.versioned"
 LISTED_FILES = 1000
 
 
-def versioned(version: DatasetVersion, *, workspace: str, root: Path, remote: str) -> Event:
-    """The event that records a version. The files are listed when there are few enough."""
+def versioned(
+    version: DatasetVersion,
+    *,
+    workspace: str,
+    root: Path,
+    remote: str,
+    made_by: str | None = None,
+) -> Event:
+    """The event that records a version. The files are listed when there are few enough;
+    ``made_by`` is the stage that made it."""
     return event(
         VERSIONED,
         version.ref,
         workspace=workspace,
         at=version.at,
+        edges=(Edge(version.ref, made_by, "stage"),) if made_by else (),
         payload={
             "name": version.name,
             "digest": version.digest,

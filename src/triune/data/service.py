@@ -104,14 +104,18 @@ class Data:
         on_progress(f"{name}: {len(found)} files, {'new bytes' if changed else 'unchanged'}")
         return Built(name, target, changed, len(found), size)
 
-    def add(self, name: str, *, on_progress: Progress = _silent) -> DatasetVersion:
+    def add(
+        self, name: str, *, made_by: str | None = None, on_progress: Progress = _silent
+    ) -> DatasetVersion:
         """Record the dataset's bytes as a version: in DVC's cache, the remote and the ledger.
 
-        Idempotent: the same bytes are the same version, and are recorded once.
+        Idempotent: the same bytes are the same version, and are recorded once. ``made_by`` is the
+        reference of the stage that made them.
 
         Raises
         ------
         NotFound: ``dataset-unknown``, ``dataset-absent``.
+        Refused: (``dataset-made-by-stage``) a stage makes it, and made other bytes.
         TriuneError: ``dvc-failed``, ``artifact-not-plain``.
         Unavailable: ``remote-unreachable``; the version is then not recorded.
         """
@@ -142,7 +146,7 @@ class Data:
                 at=datetime.now(UTC),
                 files=events.listed(facts),
             )
-            self._record(version)
+            self._record(version, made_by)
         on_progress(f"recorded {version.ref}")
         return version
 
@@ -278,7 +282,7 @@ class Data:
     def _total(path: Path, found: dict[str, str]) -> str:
         return found[path.name] if path.is_file() else content_digest(found)
 
-    def _record(self, version: DatasetVersion) -> None:
+    def _record(self, version: DatasetVersion, made_by: str | None) -> None:
         self._ledger.record(
             [
                 events.versioned(
@@ -286,6 +290,7 @@ class Data:
                     workspace=self._workspace.name,
                     root=self._workspace.root,
                     remote=self._remote.url,
+                    made_by=made_by,
                 )
             ]
         )

@@ -20,6 +20,7 @@ from typing import Any
 
 from triune.core.errors import NotFound, Refused, TriuneError, Unavailable
 from triune.core.files import OWNER_ONLY, inside, own_folder, write_atomic
+from triune.data.backends import dvc_locks as locks
 from triune.data.model import Remote
 from triune.data.ports import Tracked
 
@@ -38,7 +39,10 @@ class DvcStore:
     remote: Remote
 
     def add(self, path: Path) -> Tracked:
-        with self._repo() as repo:
+        made = locks.of(self.root, path)
+        if made is not None:
+            return self._made(made, path)
+        with self.opened() as repo:
             repo.add([str(path)])
         tracked = self.tracked(path)
         if tracked is None:
@@ -53,7 +57,7 @@ class DvcStore:
     def tracked(self, path: Path) -> Tracked | None:
         file = path.with_name(path.name + ".dvc")
         if not file.is_file():
-            return None
+            return locks.of(self.root, path)
         import yaml
 
         try:
@@ -67,12 +71,25 @@ class DvcStore:
                 hint="Restore it from git, or delete it and run `triune data add`.",
             ) from error
 
+    def _made(self, made: Tracked, path: Path) -> Tracked:
+        """What a stage made and its lock tells, if the bytes are still those."""
+        with self.opened() as repo:
+            (out,) = repo.find_outs_by_path(str(path))
+            if out.status():
+                raise Refused(
+                    "dataset-made-by-stage",
+                    "its bytes are not those that its stage made",
+                    context=f"{path}, stage {out.stage.addressing}",
+                    hint="`triune data run` makes them anew.",
+                )
+        return made
+
     def push(self, content: str) -> None:
         if self.pushed(content):
             return
         from dvc_data.hashfile.hash_info import HashInfo
 
-        with self._repo() as repo, _reaching(self.remote):
+        with self.opened() as repo, _reaching(self.remote):
             keys = {content, *self._listing(content, self._cache).values()}
             result = repo.cloud.push([HashInfo("md5", key) for key in keys], remote=REMOTE)
         if result.failed:
@@ -145,14 +162,15 @@ class DvcStore:
     def _pull(self, content: str) -> None:
         from dvc_data.hashfile.hash_info import HashInfo
 
-        with self._repo() as repo, _reaching(self.remote):
+        with self.opened() as repo, _reaching(self.remote):
             repo.cloud.pull([HashInfo("md5", content)], remote=REMOTE)
             if _object(self._cache, content).is_file():
                 inner = self._listing(content, self._cache).values()
                 repo.cloud.pull([HashInfo("md5", key) for key in inner], remote=REMOTE)
 
     @contextmanager
-    def _repo(self) -> Iterator[Any]:
+    def opened(self) -> Iterator[Any]:
+        """DVC's own `Repo`, made at first use; its exceptions become ours (``dvc-failed``)."""
         from dvc.exceptions import DvcException
         from dvc.repo import Repo
 

@@ -1,0 +1,84 @@
+"""Running a stage's command: watched, and gone when its starter is."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from triune.core.errors import TriuneError
+
+TAIL_LINES = 15
+STOP_SECONDS = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+def run(
+    name: str, commands: Sequence[str], folder: Path, log: Path, extra: Mapping[str, str]
+) -> None:
+    """Run the commands of a stage one after another in ``folder``; output goes to ``log``.
+
+    When this process is killed, so is the command.
+
+    Raises
+    ------
+    TriuneError: (``stage-failed``) with how it ended and its last lines.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        for command in commands:
+            child = subprocess.Popen(
+                ["/bin/sh", "-c", command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={**os.environ, **extra, "PWD": str(folder)},
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # no other thread holds a lock here
+            )
+            try:
+                code = child.wait()
+            except BaseException:
+                _stop(child)
+                raise
+            if code != 0:
+                raise _failed(name, command, code, log)
+
+
+def environment(root: Path, code: str) -> dict[str, str]:
+    """What a stage's command finds: this Python first, and the workspace's own code."""
+    paths = [str(root / code), os.environ.get("PYTHONPATH", "")]
+    return {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "DVC_ROOT": str(root),
+    }
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    os.killpg(child.pid, signal.SIGTERM)
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _failed(name: str, command: str, code: int, log: Path) -> TriuneError:
+    lines = log.read_text(errors="replace").rstrip().splitlines()
+    how = f"ended by signal {-code}" if code < 0 else f"exit status {code}"
+    return TriuneError(
+        "stage-failed",
+        f"stage {name!r} failed ({how}): {lines[-1] if lines else 'it printed nothing'}",
+        context="\n".join(lines[-TAIL_LINES:]) or command,
+        hint=f"Its outputs are as they were. The whole output is in {log}.",
+    )
