@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from triune.data.features.service import Features
     from triune.data.pipelines.service import Pipelines
     from triune.data.service import Data
+    from triune.data.streams.service import Streams
     from triune.delivery.rollout.service import Rollouts
     from triune.delivery.service import Delivery
     from triune.ledger.service import Ledger
@@ -99,6 +100,15 @@ class Context:
         return features.use_cases(self)
 
     @cached_property
+    def streams(self) -> Streams:
+        from triune.data.backends.kafka import KafkaBroker
+        from triune.data.streams.service import Streams
+
+        return Streams(
+            self.workspace, self.features, KafkaBroker(self.addresses.kafka), self.ledger
+        )
+
+    @cached_property
     def runs(self) -> RunCatalog:
         from triune.models.tracking.catalog import RunCatalog
 
@@ -124,6 +134,8 @@ class Context:
 
     def close(self) -> None:
         """Give back what was opened."""
+        if "streams" in self.__dict__:
+            self.streams.close()
         if "features" in self.__dict__:
             self.features.close()
         if "ledger" in self.__dict__:

@@ -171,9 +171,24 @@ def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
         "controller": lambda: daemons.service(workspace, addresses, "controller"),
         "tracker": lambda: daemons.service(workspace, addresses, "tracker"),
     }
+    if workspace.config.streams:
+        builders |= _stream_builders(workspace, addresses)
     if addresses.s3 is not None:
         builders |= _server_builders(workspace, addresses, addresses.s3)
     return builders
+
+
+def _stream_builders(
+    workspace: Workspace, addresses: Addresses
+) -> dict[str, Callable[[], Service]]:
+    """The broker with the store of its topics, and the consumers."""
+    from triune.operations.services.engines import daemons, seaweedfs, tansu
+
+    return {
+        "seaweedfs": lambda: seaweedfs.service(workspace, addresses, addresses.stream_objects),
+        "tansu": lambda: tansu.service(workspace, addresses),
+        "streams": lambda: daemons.service(workspace, addresses, "streams"),
+    }
 
 
 def _server_builders(

@@ -19,6 +19,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "triune.cli.features",
         "Apply feature views, bring them online, read and join them.",
     ),
+    "streams": (
+        "triune.cli.streams",
+        "Turn events on topics into online features; look, replay, redrive.",
+    ),
     "train": ("triune.cli.train", "Run a training as a tracked run and register its model."),
     "runs": ("triune.cli.runs", "List, filter, show and compare runs."),
     "models": ("triune.cli.models", "List, show, verify and alias model versions."),

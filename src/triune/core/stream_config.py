@@ -33,6 +33,13 @@ class Aggregation(StrEnum):
     LAST = "last"
 
 
+class StreamClock(StrEnum):
+    """What moves a stream's time."""
+
+    EVENTS = "events"
+    WALL = "wall"
+
+
 class AggregateTable(StrictTable):
     """``[streams.<name>.features.<feature>]``: one windowed value of each entity."""
 
@@ -49,7 +56,7 @@ class AggregateTable(StrictTable):
     )
     transform: str | None = Field(
         default=None,
-        description="`function(value) -> float` of the workspace's code, applied to the value",
+        description="`module:function` of the workspace's code, applied to the value",
     )
 
 
@@ -67,6 +74,21 @@ class StreamTable(StrictTable):
         description="each field of an event and its type; others are ignored"
     )
     features: dict[str, AggregateTable] = Field(description="each feature of the view")
+    prepare: str | None = Field(
+        default=None,
+        description="`module:function(event)` of the workspace's code: gives the event with "
+        "further fields, before the fields are checked",
+    )
+    recorded: str | None = Field(
+        default=None,
+        description="`module:function(workspace)` of the workspace's code: recorded events in the "
+        "order of their times, for `triune streams publish --recorded`",
+    )
+    clock: StreamClock = Field(
+        default=StreamClock.EVENTS,
+        strict=False,
+        description="`events`: time moves with the events alone; `wall`: also without any",
+    )
     lateness_s: Annotated[float, Field(ge=0)] = Field(
         default=3600.0, description="an event later than this goes to the dead letters"
     )

@@ -18,6 +18,7 @@ from triune.data.features.events import Materialized
 from triune.data.features.online import plan as plans
 from triune.data.features.online.places import place
 from triune.data.features.online.plan import Answer, Plan
+from triune.data.features.online.ports import Place
 from triune.data.features.online.reader import OnlineReader
 from triune.data.features.online.writer import OnlineWriter
 from triune.data.features.ports import Commits, InUse, Located, Log, Use
@@ -75,18 +76,19 @@ class Features:
         self.catalog = Catalog(workspace.home / "features")
 
     @cached_property
-    def _place(self) -> Any:
+    def place(self) -> Place:
+        """Where the rows lie."""
         return place(self._online_url)
 
     @cached_property
     def writer(self) -> OnlineWriter:
         """Writes rows online."""
-        return OnlineWriter(self._place)
+        return OnlineWriter(self.place)
 
     @cached_property
     def reader(self) -> OnlineReader:
         """Reads rows online."""
-        return OnlineReader(self._place)
+        return OnlineReader(self.place)
 
     def apply(
         self, *, dry_run: bool = False, beside: bool = False, on_progress: Progress = _silent
@@ -309,7 +311,7 @@ class Features:
         `materialize` brings back what the tables have; pushed and streamed rows are gone.
         """
         views = self.catalog.find(names)
-        return {view.name: self._place.drop(self._project, view.layout.field) for view in views}
+        return {view.name: self.place.drop(self._project, view.layout.field) for view in views}
 
     @property
     def _project(self) -> str:
@@ -317,8 +319,8 @@ class Features:
 
     def close(self) -> None:
         """Give back connections."""
-        if "_place" in self.__dict__:
-            self._place.close()
+        if "place" in self.__dict__:
+            self.place.close()
 
 
 def _change(view: View, before: View | None, used: tuple[Use, ...]) -> Change:

@@ -12,7 +12,7 @@ from triune.core.files import read_json, secret, write_json
 from triune.core.workspace import Workspace
 from triune.operations.services.ports import HOST, Ports
 
-BUCKETS = ("triune", "mlflow", "dvc")
+BUCKETS = ("triune", "mlflow", "dvc", "streams")
 DATABASES = ("triune", "mlflow", "feast")
 DATABASE_USER = "triune"
 
@@ -122,8 +122,12 @@ class Addresses:
     @property
     def s3(self) -> S3 | None:
         """The object store; None in profile ``local``, where objects are files."""
-        if self.profile is Profile.LOCAL:
-            return None
+        return None if self.profile is Profile.LOCAL else self.stream_objects
+
+    @property
+    def stream_objects(self) -> S3:
+        """The object store that topics are kept in, in every profile: the broker has no other
+        place that outlives it."""
         return S3(f"http://{self.at('seaweedfs')}", "triune", self.secret("s3"))
 
     @property
@@ -144,6 +148,11 @@ class Addresses:
         if self.redis_url is not None:
             return self.redis_url
         return "sqlite:///" + quote(str((self.workspace.home / "features" / "online.db").resolve()))
+
+    @property
+    def kafka(self) -> str:
+        """``host:port`` of the broker."""
+        return self.at("tansu")
 
     @property
     def temporal(self) -> str:

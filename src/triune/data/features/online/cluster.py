@@ -1,7 +1,7 @@
 """Online rows in a Redis or Valkey cluster: as on one node, through redis-py.
 
 An entity's hash lies on one node, so a read of several entities goes to several nodes at once.
-What one node promises, a cluster cannot: the rows of `apply` are written before the offsets, and
+What one node promises, a cluster cannot: the rows of `apply` are written before the marks, and
 a kill between the two lets the same rows be written again, which changes nothing.
 """
 
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from triune.core.errors import Unavailable
 from triune.data.features.online.connection import Server
-from triune.data.features.online.ports import Request, Stored
+from triune.data.features.online.ports import Request, Stored, moved
 from triune.data.features.online.valkey import AT_ONCE, PUT, marker
 
 SCHEME = "redis+cluster"
@@ -44,16 +44,25 @@ class ClusterPlace:
         return written
 
     def apply(
-        self, project: str, stream: str, offsets: Mapping[int, int], rows: Sequence[Stored]
+        self,
+        project: str,
+        stream: str,
+        marks: Mapping[str, int],
+        rows: Sequence[Stored],
+        *,
+        expect: Mapping[str, int | None],
     ) -> int:
+        found = self.marks(project, stream)
+        if any(found.get(name) != value for name, value in expect.items()):
+            raise moved(stream)
         written = self.put(rows)
-        if offsets:
-            self._run(lambda c: c.hset(marker(project, stream), mapping=dict(offsets)))
+        if marks:
+            self._run(lambda c: c.hset(marker(project, stream), mapping=dict(marks)))
         return written
 
-    def applied(self, project: str, stream: str) -> dict[int, int]:
+    def marks(self, project: str, stream: str) -> dict[str, int]:
         found = self._run(lambda c: c.hgetall(marker(project, stream)))
-        return {int(part): int(offset) for part, offset in found.items()}
+        return {name.decode(): int(value) for name, value in found.items()}
 
     def forget(self, project: str, stream: str) -> None:
         self._run(lambda c: c.delete(marker(project, stream)))

@@ -53,17 +53,13 @@ class Server:
 
 
 class Connection:
-    """One socket; not for several threads at once. Broken by any error: make a new one.
-
-    ``taught``: its server has been given the script, which it forgets only when it ends.
-    """
+    """One socket; not for several threads at once. Broken by any error: make a new one."""
 
     def __init__(self, server: Server, timeout: float) -> None:
         """Connect and sign in. Raises OSError, `hiredis.ReplyError` when refused."""
         self._socket = socket.create_connection((server.host, server.port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = hiredis.Reader()
-        self.taught = False
         for reply in self.run(server.greeting()):
             if isinstance(reply, hiredis.ReplyError):
                 self.close()

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from triune.core.errors import Conflict
+
 Request = tuple[bytes, tuple[bytes, ...]]
 
 
@@ -16,6 +18,16 @@ class Stored:
     key: bytes
     field: bytes
     row: bytes
+
+
+def moved(stream: str) -> Conflict:
+    """The error for marks that are not as expected."""
+    return Conflict(
+        "stream-marks-moved",
+        f"stream {stream!r} stands elsewhere than where it was left",
+        hint="Another consumer applies it, or the online store lost its last writes: read the "
+        "marks again and go on from there.",
+    )
 
 
 class Place(Protocol):
@@ -35,20 +47,33 @@ class Place(Protocol):
         ...
 
     def apply(
-        self, project: str, stream: str, offsets: Mapping[int, int], rows: Sequence[Stored]
+        self,
+        project: str,
+        stream: str,
+        marks: Mapping[str, int],
+        rows: Sequence[Stored],
+        *,
+        expect: Mapping[str, int | None],
     ) -> int:
-        """Write rows and how far a stream's partitions were applied, both or neither.
+        """Write rows and a stream's marks (how far it was applied), both or neither.
 
-        On a cluster of several nodes: the rows first, then the offsets.
+        Nothing is written when a mark is not as expected (None: absent): somebody else has
+        applied the stream meanwhile, or the place has lost its last writes.
+
+        On a cluster of several nodes: the rows first, then the marks.
+
+        Raises
+        ------
+        Conflict: (``stream-marks-moved``).
         """
         ...
 
-    def applied(self, project: str, stream: str) -> dict[int, int]:
-        """By partition, the offset behind the last message that was applied."""
+    def marks(self, project: str, stream: str) -> dict[str, int]:
+        """A stream's marks, by name."""
         ...
 
     def forget(self, project: str, stream: str) -> None:
-        """Drop how far a stream was applied, as before a replay."""
+        """Drop a stream's marks, as before a replay."""
         ...
 
     def drop(self, project: str, field: bytes) -> int:

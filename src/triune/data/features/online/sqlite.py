@@ -11,22 +11,23 @@ from pathlib import Path
 
 from triune.core.errors import Unavailable
 from triune.core.files import own_folder
-from triune.data.features.online.ports import Request, Stored
+from triune.data.features.online.ports import Request, Stored, moved
 
 AT_ONCE = 1_000
 _MOST_VARIABLES = 900
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS rows (key BLOB, field BLOB, row BLOB NOT NULL, "
     "PRIMARY KEY (key, field)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS applied (project TEXT, stream TEXT, partition INTEGER, "
-    "next INTEGER NOT NULL, PRIMARY KEY (project, stream, partition)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS marks (project TEXT, stream TEXT, name TEXT, "
+    "value INTEGER NOT NULL, PRIMARY KEY (project, stream, name)) WITHOUT ROWID",
 )
 # Bytes 6 to 21 are event and created time, made to sort.
 _PUT = (
     "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET row = excluded.row "
     "WHERE substr(excluded.row, 6, 16) >= substr(rows.row, 6, 16) AND excluded.row != rows.row"
 )
-_APPLIED = "INSERT OR REPLACE INTO applied VALUES (?, ?, ?, ?)"
+_MARK = "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)"
+_MARKS = "SELECT name, value FROM marks WHERE project = ? AND stream = ?"
 
 
 class SqlitePlace:
@@ -57,21 +58,30 @@ class SqlitePlace:
         return written
 
     def apply(
-        self, project: str, stream: str, offsets: Mapping[int, int], rows: Sequence[Stored]
+        self,
+        project: str,
+        stream: str,
+        marks: Mapping[str, int],
+        rows: Sequence[Stored],
+        *,
+        expect: Mapping[str, int | None],
     ) -> int:
         with self._open() as connection, _transaction(connection):
+            found = dict(connection.execute(_MARKS, (project, stream)))
+            if any(found.get(name) != value for name, value in expect.items()):
+                raise moved(stream)
             written = _write(connection, rows)
-            places = [(project, stream, part, offset) for part, offset in offsets.items()]
-            connection.executemany(_APPLIED, places)
+            connection.executemany(
+                _MARK, [(project, stream, name, value) for name, value in marks.items()]
+            )
         return written
 
-    def applied(self, project: str, stream: str) -> dict[int, int]:
-        query = "SELECT partition, next FROM applied WHERE project = ? AND stream = ?"
+    def marks(self, project: str, stream: str) -> dict[str, int]:
         with self._open() as connection:
-            return dict(connection.execute(query, (project, stream)))
+            return dict(connection.execute(_MARKS, (project, stream)))
 
     def forget(self, project: str, stream: str) -> None:
-        query = "DELETE FROM applied WHERE project = ? AND stream = ?"
+        query = "DELETE FROM marks WHERE project = ? AND stream = ?"
         with self._open() as connection:
             connection.execute(query, (project, stream))
 

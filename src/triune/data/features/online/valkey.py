@@ -13,7 +13,7 @@ import hiredis
 
 from triune.core.errors import Unavailable
 from triune.data.features.online.connection import Command, Connection, Server
-from triune.data.features.online.ports import Request, Stored
+from triune.data.features.online.ports import Request, Stored, moved
 
 T = TypeVar("T")
 
@@ -36,7 +36,46 @@ end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
+# Rows and marks in one step, if the marks are as expected (an empty text: absent).
+# KEYS: the marks' hash, then a key for each row.
+# ARGV: how many are expected, name and value of each; how many marks, name and value of each;
+# then field and row for each key.
+APPLY = """
+local at = 1
+local expected = tonumber(ARGV[at])
+for i = 1, expected do
+  local found = redis.call('HGET', KEYS[1], ARGV[at + 2 * i - 1])
+  if (found or '') ~= ARGV[at + 2 * i] then return -1 end
+end
+at = at + 2 * expected + 1
+local marks = tonumber(ARGV[at])
+local rows = at + 2 * marks + 1
+local written = 0
+for k = 2, #KEYS do
+  local field, row = ARGV[rows + 2 * (k - 2)], ARGV[rows + 2 * (k - 2) + 1]
+  local old = redis.call('HGET', KEYS[k], field)
+  local newer = old ~= row
+  if old and newer then
+    local a, b = {string.byte(old, 6, 21)}, {string.byte(row, 6, 21)}
+    for i = 1, 16 do
+      if a[i] ~= b[i] then
+        newer = a[i] < b[i]
+        break
+      end
+    end
+  end
+  if newer then
+    redis.call('HSET', KEYS[k], field, row)
+    written = written + 1
+  end
+end
+for i = 1, marks do
+  redis.call('HSET', KEYS[1], ARGV[at + 2 * i - 1], ARGV[at + 2 * i])
+end
+return written
+"""
 PUT_SHA = hashlib.sha1(PUT.encode(), usedforsecurity=False).hexdigest()
+APPLY_SHA = hashlib.sha1(APPLY.encode(), usedforsecurity=False).hexdigest()
 
 
 class ValkeyPlace:
@@ -59,19 +98,32 @@ class ValkeyPlace:
         return written
 
     def apply(
-        self, project: str, stream: str, offsets: Mapping[int, int], rows: Sequence[Stored]
+        self,
+        project: str,
+        stream: str,
+        marks: Mapping[str, int],
+        rows: Sequence[Stored],
+        *,
+        expect: Mapping[str, int | None],
     ) -> int:
-        pairs = [part for offset in offsets.items() for part in offset]
-        commands: list[Command] = [("MULTI",), *map(_put, rows)]
-        if pairs:
-            commands.append(("HSET", marker(project, stream), *pairs))
-        commands.append(("EXEC",))
-        results: list[Any] = self._run(partial(_together, commands=commands))
-        return sum(results[: len(rows)])
+        keys = (marker(project, stream), *(row.key for row in rows))
+        words: list[bytes | str | int] = ["EVALSHA", APPLY_SHA, len(keys), *keys, len(expect)]
+        for name, value in expect.items():
+            words += (name, "" if value is None else value)
+        words.append(len(marks))
+        for name, value in marks.items():
+            words += (name, value)
+        for row in rows:
+            words += (row.field, row.row)
+        command: Command = tuple(words)
+        (written,) = self._run(partial(_scripted, commands=[command]))
+        if written < 0:
+            raise moved(stream)
+        return int(written)
 
-    def applied(self, project: str, stream: str) -> dict[int, int]:
+    def marks(self, project: str, stream: str) -> dict[str, int]:
         (flat,) = self._run(partial(_plain, commands=[("HGETALL", marker(project, stream))]))
-        return {int(flat[i]): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+        return {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
 
     def forget(self, project: str, stream: str) -> None:
         self._run(partial(_plain, commands=[("DEL", marker(project, stream))]))
@@ -136,8 +188,8 @@ class ValkeyPlace:
 
 
 def marker(project: str, stream: str) -> bytes:
-    """The hash that says how far a stream was applied."""
-    return f"{project}:applied:{stream}".encode()
+    """The hash that holds a stream's marks."""
+    return f"{project}:marks:{stream}".encode()
 
 
 def _put(row: Stored) -> Command:
@@ -159,18 +211,9 @@ def _scripted(connection: Connection, commands: Sequence[Command]) -> list[Any]:
     """Run commands that use the script; teach it to a server that does not know it (yet)."""
     replies = connection.run(commands)
     if any(isinstance(r, hiredis.ReplyError) and str(r).startswith("NOSCRIPT") for r in replies):
-        _good(connection.run([("SCRIPT", "LOAD", PUT)]))
+        _good(connection.run([("SCRIPT", "LOAD", PUT), ("SCRIPT", "LOAD", APPLY)]))
         replies = connection.run(commands)
     return _good(replies)
-
-
-def _together(connection: Connection, commands: Sequence[Command]) -> list[Any]:
-    """Run a transaction; the script must be known before it begins, or half of it would run."""
-    if not connection.taught:
-        _good(connection.run([("SCRIPT", "LOAD", PUT)]))
-        connection.taught = True
-    replies = _good(connection.run(commands))
-    return _good(replies[-1])
 
 
 def _literal(text: bytes) -> bytes:

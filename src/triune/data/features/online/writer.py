@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,22 +44,6 @@ class OnlineWriter:
         Unavailable: (``online-store-unreachable``) some may have been written; write them again.
         """
         return self._place.put(packed(layout, rows))
-
-    def apply(
-        self,
-        stream: str,
-        offsets: Mapping[int, int],
-        writes: Sequence[tuple[ViewLayout, Row]],
-        *,
-        project: str,
-    ) -> int:
-        """Write rows and how far the stream's partitions were applied, both or neither."""
-        rows = [row for layout, one in writes for row in packed(layout, [one])]
-        return self._place.apply(project, stream, offsets, rows)
-
-    def applied(self, stream: str, *, project: str) -> dict[int, int]:
-        """By partition, the offset behind the last message that was applied."""
-        return self._place.applied(project, stream)
 
 
 def packed(layout: ViewLayout, rows: Iterable[Row]) -> Iterator[Stored]:

@@ -16,7 +16,8 @@ from triune.operations.services.addresses import Addresses
 from triune.operations.services.engines.settings import fingerprint
 from triune.operations.services.model import Service
 
-NAMES = ("ingest", "guard", "controller", "tracker")
+NAMES = ("ingest", "guard", "controller", "tracker", "streams")
+_MODULES = {"streams": "streams_daemon"}
 
 _BESIDE, _LAST_UP_FIRST_DOWN = 40, 300
 _ORDER = {"guard": _LAST_UP_FIRST_DOWN, "controller": _LAST_UP_FIRST_DOWN}
@@ -28,7 +29,13 @@ def service(workspace: Workspace, addresses: Addresses, name: str) -> Service:
     return Service(
         ProcessSpec(
             name=name,
-            argv=(sys.executable, "-P", "-m", f"triune.app.{name}", str(workspace.root)),
+            argv=(
+                sys.executable,
+                "-P",
+                "-m",
+                f"triune.app.{_MODULES.get(name, name)}",
+                str(workspace.root),
+            ),
             ready=FileReady(workspace.run_folder / f"{name}.ready"),
             env=_settings(workspace, addresses),
             cwd=workspace.root,

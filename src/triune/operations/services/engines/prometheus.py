@@ -60,6 +60,8 @@ def settings(workspace: Workspace, addresses: Addresses) -> dict[str, Any]:
             "file_sd_configs": [{"files": [f"{run}/targets/*.json"], "refresh_interval": "5s"}],
         },
     ]
+    if workspace.config.streams:
+        jobs.append(_job("streams", addresses.at("streams.metrics")))
     if addresses.s3 is not None:
         jobs.append(_job("seaweedfs", addresses.at("seaweedfs.metrics")))
     return {

@@ -1,0 +1,1 @@
+"""Streams: events on a topic become online features."""
