@@ -81,8 +81,8 @@ class StreamTable(StrictTable):
     )
     recorded: str | None = Field(
         default=None,
-        description="`module:function(workspace)` of the workspace's code: recorded events in the "
-        "order of their times, for `triune streams publish --recorded`",
+        description="`module:function(workspace, after, until)` of the workspace's code: recorded "
+        "events between two times (or None), in order, for `triune streams publish --recorded`",
     )
     clock: StreamClock = Field(
         default=StreamClock.EVENTS,

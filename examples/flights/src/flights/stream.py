@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from math import log1p
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,15 @@ from flights.features import DELAY_BOUNDS, read_flights
 DATA = Path("data/nycflights")
 
 
-def departures(workspace: Path) -> Iterator[Mapping[str, Any]]:
-    """An event for each flight that left, in the order in which they left."""
+def departures(
+    workspace: Path, after: datetime | None, until: datetime | None
+) -> Iterator[Mapping[str, Any]]:
+    """An event for each flight that left between two moments, in the order in which they left."""
     flights = read_flights(workspace / DATA).dropna(subset=["departed"])
+    if after is not None:
+        flights = flights[flights["departed"] > after]
+    if until is not None:
+        flights = flights[flights["departed"] <= until]
     flights = flights.sort_values("departed", kind="stable").reset_index()
     left = flights["departed"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     columns = (flights[KEY].astype(str), flights["origin"], left, flights["dep_delay"])

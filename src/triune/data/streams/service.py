@@ -125,7 +125,7 @@ class Streams:
         Unavailable: (``broker-unreachable``).
         """
         spec, sent = self.spec(name), 0
-        source = self.recorded(name) if happened is None else happened
+        source = self.recorded(name, after, until) if happened is None else happened
         low = microseconds(after) if after else None
         high = microseconds(until) if until else None
         self._broker.ensure(spec.topic, self.table(name).partitions)
@@ -136,8 +136,10 @@ class Streams:
             on_progress(sent)
         return sent
 
-    def recorded(self, name: str) -> Iterator[Mapping[str, Any]]:
-        """The recorded events of a stream, in the order of their times."""
+    def recorded(
+        self, name: str, after: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[Mapping[str, Any]]:
+        """The recorded events of a stream in that time, in the order of their times."""
         table = self.table(name)
         if table.recorded is None:
             raise NotFound(
@@ -148,7 +150,7 @@ class Streams:
             )
         code = self._workspace.root / self._workspace.config.workspace.code
         function = entrypoints.load(table.recorded, code)
-        yield from function(self._workspace.root)
+        yield from function(self._workspace.root, after, until)
 
     def advance(self, name: str, to: datetime) -> None:
         """Say that it is so late: windows that have ended by then are closed."""

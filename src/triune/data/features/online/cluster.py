@@ -110,5 +110,5 @@ class ClusterPlace:
 def _write(client: Any, rows: Sequence[Stored]) -> int:
     pipeline = client.pipeline()
     for row in rows:
-        pipeline.eval(PUT, 1, row.key, row.field, row.row)
+        pipeline.execute_command("EVAL", PUT, 1, row.key, row.field, row.row)
     return sum(pipeline.execute())
