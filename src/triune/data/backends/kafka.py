@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -22,6 +23,7 @@ from triune.data.streams.ports import Message, Outgoing
 
 GROUP = "triune"
 _AT_ONCE = 2_000
+_LOOK_SECONDS = 0.01
 _FATAL = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})
 
 
@@ -31,6 +33,7 @@ class KafkaBroker:
     def __init__(self, address: str, *, timeout: float = 10.0) -> None:
         self._address = address
         self._timeout = timeout
+        self._lock = threading.Lock()
 
     def ensure(self, topic: str, partitions: int) -> int:
         known = self._partitions(topic)
@@ -48,14 +51,30 @@ class KafkaBroker:
 
     def ends(self, topic: str) -> dict[int, tuple[int, int]]:
         try:
-            return {
-                number: self._asking.get_watermark_offsets(
-                    TopicPartition(topic, number), timeout=self._timeout
-                )
-                for number in self._partitions(topic)
-            }
+            return {number: self._end(topic, number) for number in self._partitions(topic)}
         except KafkaException as error:
             raise self._away(error) from error
+
+    def _end(self, topic: str, number: int) -> tuple[int, int]:
+        """First offset and the one behind the last.
+
+        Asked for the latest offset, some brokers name the beginning of the last batch. What a
+        fetch says is right, so one is made from there.
+        """
+        place = TopicPartition(topic, number)
+        with self._lock:
+            first, latest = self._asking.get_watermark_offsets(place, timeout=self._timeout)
+            if latest == first:
+                return first, latest
+            self._asking.assign([TopicPartition(topic, number, latest)])
+            until = time.monotonic() + self._timeout
+            while time.monotonic() < until:
+                self._asking.poll(_LOOK_SECONDS)
+                _, high = self._asking.get_watermark_offsets(place, cached=True)
+                if high >= latest:
+                    self._asking.unassign()
+                    return first, high
+        raise self._away("a fetch was not answered")
 
     def send(self, topic: str, messages: Sequence[Outgoing]) -> dict[int, int]:
         failed: list[Any] = []
@@ -124,7 +143,10 @@ class KafkaBroker:
 
     @cached_property
     def _asking(self) -> Consumer:
-        return Consumer(_settings(self._address) | {"group.id": GROUP})
+        return Consumer(
+            _settings(self._address)
+            | {"group.id": GROUP, "enable.auto.commit": False, "fetch.wait.max.ms": 20}
+        )
 
     def _away(self, error: object) -> Unavailable:
         return Unavailable(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from triune.core.errors import Conflict, TriuneError, Unavailable
-from triune.data.features.online.ports import Place, Stored
+from triune.data.features.online.ports import Place, Stored, moved
 from triune.data.features.online.writer import packed
 from triune.data.features.ports import Commits, Log
 from triune.data.streams import events
@@ -95,7 +95,7 @@ class Consumer:
         reader = self._begin(count)
         try:
             self.gauges.state = "running"
-            quiet_since = told_at = time.monotonic()
+            quiet_since = told_at = checked_at = time.monotonic()
             while not stop.is_set():
                 messages = reader.poll(POLL_SECONDS)
                 now = time.monotonic()
@@ -107,6 +107,9 @@ class Consumer:
                     self._advance_to_now()
                 self._apply(reader)
                 idle = now - quiet_since >= IDLE_SECONDS
+                if idle and now - checked_at >= IDLE_SECONDS:
+                    self._check_marks()
+                    checked_at = now
                 if now - told_at >= TELL_SECONDS or (idle and self._untold()):
                     self._tell_ledger()
                     told_at = now
@@ -187,6 +190,13 @@ class Consumer:
             if rows or place.following != (place.stored or 0):
                 self._write(number, place, rows)
                 reader.committed({number: place.following})
+
+    def _check_marks(self) -> None:
+        """That nobody set the stream back, and the store did not lose its last writes, while
+        nothing came."""
+        marks = self._online.marks(self._workspace, self.spec.name)
+        if any(marks.get(f"{n}.next") != place.stored for n, place in self._places.items()):
+            raise moved(self.spec.name)
 
     def _write(self, number: int, place: _Place, rows: Sequence[Stored]) -> None:
         marks = {f"{number}.next": place.following}

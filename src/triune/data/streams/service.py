@@ -203,7 +203,7 @@ class Streams:
             running=running,
             state=told.get("state", "never started") if running else "not running",
             lag={
-                n: end - max(first, marks.get(f"{n}.next", first))
+                n: max(0, end - max(first, marks.get(f"{n}.next", first)))
                 for n, (first, end) in ends.items()
             },
             watermark=_moment(watermark) if watermark is not None else None,
@@ -277,9 +277,9 @@ class Streams:
         """
         table = self.table(name)
         topic = f"{table.topic}.dead"
-        letters = list(self._all(topic))
+        letters = {_origin(m): m for m in self._all(topic)}  # a replay makes letters twice
         again = {m.headers.get("triune-redriven", b"") for m in self._all(table.topic)}
-        wanted = [m for m in letters if _origin(m) not in again]
+        wanted = [m for origin, m in letters.items() if origin not in again]
         if not dry_run:
             self._broker.send(
                 table.topic,
