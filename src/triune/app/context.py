@@ -11,6 +11,7 @@ from triune.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from triune.data.backends.dvc import DvcStore
+    from triune.data.expect.service import Expectations
     from triune.data.features.service import Features
     from triune.data.pipelines.service import Pipelines
     from triune.data.service import Data
@@ -77,6 +78,12 @@ class Context:
             url = f"s3://dvc/{self.workspace.name}"
             remote = Remote(url, s3.url, s3.access_key, s3.secret_key, s3.region)
         return DvcStore(self.workspace.root.resolve(), home / "dvc", remote)
+
+    @cached_property
+    def expectations(self) -> Expectations:
+        from triune.data.expect.service import Expectations
+
+        return Expectations(self.workspace, self.data, self.ledger)
 
     @cached_property
     def pipelines(self) -> Pipelines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -10,7 +11,10 @@ from triune.core.errors import TriuneError
 from triune.data.features.ports import Use
 from triune.data.features.repo import Settings
 from triune.data.features.service import Features
+from triune.delivery.ports import Pinned
+from triune.delivery.release import Online
 from triune.ledger.envelope import Event
+from triune.models.serving.spec import OnlineSpec
 
 if TYPE_CHECKING:
     from triune.app.context import Context
@@ -76,3 +80,32 @@ def in_use(context: Context) -> list[Use]:
                 bundle = context.delivery.releases.get(arm.release).bundle
                 found += [Use(state.endpoint, arm.release, ref) for ref in bundle.features]
     return found
+
+
+def pinned(context: Context, features: Sequence[str]) -> Pinned:
+    """The versions of views that are applied now, for a release to pin."""
+    asked = context.features.catalog.features(features)
+    views = {view.name: view for view, _ in asked}
+    return Pinned(
+        tuple(view.ref for view in views.values()),
+        tuple(view.layout.to_json() for view in views.values()),
+        {feature: f"{view.name}:{feature}" for view, feature in asked},
+    )
+
+
+def online_spec(context: Context, online: Online) -> OnlineSpec:
+    """What a model server needs to look features up."""
+    found = settings(context)
+    return OnlineSpec(
+        factory="triune.data.features.online.serving:FeatureLookup",
+        settings={
+            "url": found.online,
+            "password_file": str(found.password_file.resolve()) if found.password_file else None,
+            "timeout": online.timeout_ms / 1000,
+            "layouts": [dict(layout) for layout in online.layouts],
+            "features": dict(online.features),
+        },
+        entities=dict(online.entities),
+        features=tuple(online.features),
+        refuse=online.missing == "refuse",
+    )

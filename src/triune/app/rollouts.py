@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triune.app import features
 from triune.app.serving_arms import ModelExamples, ServingArms, WorkspaceTests, samples_of
 from triune.core.clock import SystemClock
 from triune.core.errors import Unavailable
@@ -63,7 +64,9 @@ def delivery(context: Context) -> Delivery:
     def missing(ref: str) -> Sequence[str]:
         return [f"{gap.ref}: {gap.what}" for gap in ledger.missing(ref)]
 
-    releases = Releases(workspace, ledger, models, missing)
+    releases = Releases(
+        workspace, ledger, models, missing, lambda asked: features.pinned(context, asked)
+    )
     store = EndpointStore(workspace.state / "endpoints")
     return Delivery(
         Tools(
@@ -71,7 +74,12 @@ def delivery(context: Context) -> Delivery:
             store=store,
             routing=Routing(store, gateway(context)),
             processes=context.supervisor,
-            arms=ServingArms(workspace, releases, context.registry.public_key),
+            arms=ServingArms(
+                workspace,
+                releases,
+                context.registry.public_key,
+                lambda online: features.online_spec(context, online),
+            ),
             port_of=context.addresses.port,
             releases=releases,
             log=ledger,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from triune.core.files import read_json, write_json
 from triune.core.process import HttpReady, ProcessSpec
 from triune.core.workspace import Workspace
 from triune.delivery.ports import ModelVersion
-from triune.delivery.release import Pin, Release
+from triune.delivery.release import Online, Pin, Release
 from triune.delivery.releases import Releases, settings
 from triune.delivery.smoke import SmokeTest, made_up
 from triune.delivery.state import Arm
-from triune.models.serving.spec import ModelFile, ServingSpec
+from triune.models.serving.spec import ModelFile, OnlineSpec, ServingSpec
 from triune.models.serving.tensors import TensorSpec
 
 EXAMPLE_FILE = "example.json"
@@ -46,6 +46,7 @@ class ServingArms:
     workspace: Workspace
     releases: Releases
     public_key: Path
+    online: Callable[[Online], OnlineSpec] | None = None
 
     def process(self, release: Release, arm: Arm) -> ProcessSpec:
         spec = self._spec(release, arm)
@@ -102,6 +103,7 @@ class ServingArms:
             deadline_ms=serving.deadline_ms,
             max_body_bytes=serving.max_body_bytes,
             max_rows=serving.max_rows,
+            online=self.online(serving.online) if serving.online and self.online else None,
             samples=samples_of(self.workspace, arm),
             max_pending=PENDING_BESIDE_FALLBACK if serving.fallback else PENDING_ALONE,
         )

@@ -32,8 +32,13 @@ def train(
 ) -> Trained:
     """Run ``[trainings.<name>]``; register its model unless told not to, or it keeps none.
 
-    Raises what `Trainer.train` and `Registry.register` raise.
+    Nothing trains on data that do not meet their expectations.
+
+    Raises what `Expectations.require`, `Trainer.train` and `Registry.register` raise.
     """
+    table = context.workspace.config.trainings.get(name)
+    if table is not None:
+        context.expectations.require(table.dataset)
     trainer = Trainer(context.workspace, context.ledger, context.data)
     run = trainer.train(name, params=params, seed=seed, on_progress=on_progress)
     if not register or MODEL not in run.artifacts:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli import data_run
+from triune.cli import data_run, data_tables
 from triune.cli.output import JSON_OPTION, here, many, print_json, print_table, size, when
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def verify(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> N
 
 app.command()(data_run.run)
 app.command()(data_run.stages)
+app.command()(data_tables.check)
 
 
 @app.command()

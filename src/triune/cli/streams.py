@@ -152,6 +152,9 @@ def replay(
     name: str = NAME,
     *,
     start: str = typer.Option("", "--from", help="Events from this time on; default: all."),
+    latest: bool = typer.Option(
+        False, "--latest", help="Leave all that the topic holds aside instead."
+    ),
     keep_rows: bool = typer.Option(False, "--keep-rows", help="Do not remove the view's rows."),
     dry_run: bool = _DRY,
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
@@ -162,7 +165,11 @@ def replay(
         typer.confirm(f"Remove the rows that {name} feeds and apply it again?", abort=True)
     with _context() as context:
         done = context.streams.replay(
-            name, start=_moment(start), keep_rows=keep_rows, dry_run=dry_run
+            name,
+            start=_moment(start),
+            latest=latest,
+            keep_rows=keep_rows,
+            dry_run=dry_run,
         )
     if as_json:
         print_json(done)

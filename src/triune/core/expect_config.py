@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from triune.core.rollout_config import StrictTable
+
+
+def _compiles(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return value
 
 
 class ColumnType(StrEnum):
@@ -40,7 +49,7 @@ class ColumnTable(StrictTable):
     one_of: tuple[str | int, ...] = Field(
         default=(), strict=False, description="the only values there may be"
     )
-    pattern: str | None = Field(
+    pattern: Annotated[str, AfterValidator(_compiles)] | None = Field(
         default=None, description="regular expression that each text matches in full"
     )
 

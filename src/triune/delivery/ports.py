@@ -109,6 +109,27 @@ class Arms(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The versions of feature views that are applied now.
+
+    ``refs``: their references; ``layouts``: how each is packed; ``features``: each feature by its
+    own name, as ``view:feature``.
+    """
+
+    refs: tuple[str, ...]
+    layouts: tuple[Mapping[str, Any], ...]
+    features: Mapping[str, str]
+
+
+class Views(Protocol):
+    """The feature store, as far as releases need it."""
+
+    def __call__(self, features: Sequence[str]) -> Pinned:
+        """What ``view`` or ``view:feature`` means now; `NotFound`."""
+        ...
+
+
 Missing = Callable[[str], Sequence[str]]
 """What is missing in the ancestry of a reference; empty when it is complete."""
 

@@ -42,6 +42,20 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Online:
+    """Inputs that are looked up while serving.
+
+    ``features`` has input -> ``view:feature``; ``layouts`` how the pinned view versions are packed.
+    """
+
+    entities: Mapping[str, str]
+    features: Mapping[str, str]
+    layouts: tuple[Mapping[str, Any], ...]
+    missing: str = "null"
+    timeout_ms: float = 50.0
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """How the model server is to run; times in milliseconds."""
 
@@ -51,6 +65,7 @@ class Serving:
     max_body_bytes: int = 4 * 1024 * 1024
     max_rows: int = 10_000
     inputs: tuple[Input, ...] = ()
+    online: Online | None = None
 
 
 @dataclass(frozen=True, slots=True)

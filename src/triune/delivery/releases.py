@@ -11,11 +11,12 @@ from triune.core.config import EndpointTable
 from triune.core.errors import NotFound, Refused
 from triune.core.ids import kind_of
 from triune.core.workspace import Workspace
-from triune.delivery.ports import Log, Missing, Models, ModelVersion
+from triune.delivery.ports import Log, Missing, Models, ModelVersion, Views
 from triune.delivery.release import (
     Bundle,
     BundleStore,
     Input,
+    Online,
     Pin,
     Release,
     Serving,
@@ -42,11 +43,19 @@ class Listed:
 class Releases:
     """The releases of a workspace: bundles on disk, their making in the ledger."""
 
-    def __init__(self, workspace: Workspace, log: Log, models: Models, missing: Missing) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        log: Log,
+        models: Models,
+        missing: Missing,
+        views: Views | None = None,
+    ) -> None:
         self._workspace = workspace
         self._log = log
         self._models = models
         self._missing = missing
+        self._views = views
         self._bundles = BundleStore(workspace.state / "releases")
 
     def create(
@@ -59,7 +68,9 @@ class Releases:
         Raises
         ------
         NotFound: (``endpoint-not-declared``) the endpoint is not in ``triune.toml``.
+        NotFound: ``features-not-applied``, ``feature-view-unknown``, ``feature-unknown``.
         Refused: (``release-ancestry-incomplete``) unless forced; the force is recorded.
+        Refused: (``release-online-unfit``) what it looks up are no inputs of the endpoint.
         Refused: whatever the registry refuses the model for.
         """
         version = self._models.resolve(model)
@@ -138,11 +149,13 @@ class Releases:
         parents = {edge.parent for edge in self._log.ancestors(version.ref)}
         commits = sorted(ref for ref in parents if kind_of(ref) == "commit")
         run_commits = self._run_commits(version.ref)
+        online, pinned = self._online(endpoint, table)
+        trained = {ref for ref in parents if kind_of(ref) == "features"}
         return Bundle(
             endpoint=endpoint,
             model=Pin(version.ref, version.digest),
-            serving=self._serving(table),
-            features=tuple(sorted(ref for ref in parents if kind_of(ref) == "features")),
+            serving=self._serving(table, online),
+            features=tuple(sorted(trained | set(pinned))),
             commit=(run_commits or commits or [""])[0],
         )
 
@@ -152,7 +165,31 @@ class Releases:
         runs = {edge.parent for edge in edges if edge.child == model}
         return sorted(e.parent for e in edges if e.child in runs and e.role == "commit")
 
-    def _serving(self, table: EndpointTable) -> Serving:
+    def _online(self, endpoint: str, table: EndpointTable) -> tuple[Online | None, tuple[str, ...]]:
+        """What the endpoint looks up, with the versions that are applied now."""
+        if table.online is None or self._views is None:
+            return None, ()
+        pinned = self._views(table.online.features)
+        inputs = {one.name for one in table.inputs}
+        strange = [name for name in pinned.features if name not in inputs]
+        strange += [name for name in table.online.entities.values() if name not in inputs]
+        if strange:
+            raise Refused(
+                "release-online-unfit",
+                f"{', '.join(strange)}: looked up or asked by, and no input of the endpoint",
+                context=f'[endpoints."{endpoint}".online]',
+                hint="Name features as the inputs they fill, and declare every input.",
+            )
+        online = Online(
+            dict(table.online.entities),
+            pinned.features,
+            pinned.layouts,
+            table.online.missing.value,
+            table.online.timeout_ms,
+        )
+        return online, pinned.refs
+
+    def _serving(self, table: EndpointTable, online: Online | None) -> Serving:
         fallback = None
         if table.fallback:
             version = self._models.resolve(table.fallback)
@@ -165,10 +202,14 @@ class Releases:
             max_body_bytes=table.max_body_bytes,
             max_rows=table.max_rows,
             inputs=tuple(Input(i.name, i.datatype.value, i.width) for i in table.inputs),
+            online=online,
         )
 
     def _gaps(self, bundle: Bundle) -> list[str]:
         gaps = list(self._missing(bundle.model.ref))
+        if bundle.serving.online is not None:
+            gaps += [gap for ref in bundle.features for gap in self._missing(ref)]
+            gaps = list(dict.fromkeys(gaps))
         if not bundle.commit and "commit" not in gaps:
             gaps.append("commit")
         return gaps

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triune.core.errors import Refused, TriuneError, Unavailable
-from triune.ledger import ancestry, kinds
+from triune.ledger import ancestry, feeding, kinds
 from triune.ledger.backends import connect
 from triune.ledger.backends.database import Database
 from triune.ledger.backends.migrated import MigratedDatabase
@@ -185,6 +185,10 @@ class Ledger:
     def descendants(self, ref: str, *, limit: int = 100_000) -> list[Edge]:
         """All edges on the way from ``ref`` to what was made from it, each once."""
         return self._store.descendants(ref, limit=limit)
+
+    def fed_by(self, ref: str) -> list[Event]:
+        """Materialisations and stream ranges that wrote the features a reference reads."""
+        return feeding.fed_by(self._store, ref)
 
     def graph(self, ref: str) -> Graph:
         """A reference's ancestors as a graph, with the event that describes each."""

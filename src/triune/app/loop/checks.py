@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from triune.app.loop import data_checks
 from triune.app.loop.exposure import exposure, flipped_back, own_failure
 from triune.app.loop.model import Check, LoopState, Step
 from triune.app.replay.model import Record
@@ -35,6 +36,7 @@ def judge(state: LoopState, records: Iterable[Record], coverage: Coverage) -> tu
         _covered(coverage),
         _in_mlflow(facts[Step.REPRODUCE.value], facts[Step.TRAIN.value]),
         _reproduced(facts[Step.REPRODUCE.value]),
+        *data_checks.judge(facts),
     )
 
 

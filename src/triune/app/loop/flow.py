@@ -92,6 +92,8 @@ def _run(context: Context, table: LoopTable, show: Show, *, keep_up: bool) -> Lo
     model.save(path, play.state)
     try:
         for step, act in STEPS.items():
+            if not play.has(step):
+                continue
             _step(play, step, act, show)
             if step is Step.UP:
                 _tell(play, "loop.started", {"resumed": beginning.resumed})

@@ -17,8 +17,11 @@ class Step(StrEnum):
 
     UP = "up"
     DATA = "data"
+    STAGES = "stages"
+    FEATURES = "features"
     TRAIN = "train"
     REGISTER = "register"
+    ONLINE = "online"
     SERVE = "serve"
     SWITCH = "switch"
     SHADOW = "shadow"
@@ -27,15 +30,19 @@ class Step(StrEnum):
     REFUSE = "refuse"
     FAIL = "fail"
     LINEAGE = "lineage"
+    BACKUP = "backup"
     REPRODUCE = "reproduce"
     CHECK = "check"
 
 
 SENTENCES: dict[Step, str] = {
     Step.UP: "Start the profile's services, each waited for until ready.",
-    Step.DATA: "Build the dataset and record it as a version.",
+    Step.DATA: "Build the dataset, record it as a version and check it.",
+    Step.STAGES: "Make the feature tables in stages; what is unchanged is not made again.",
+    Step.FEATURES: "Apply the feature views that are looked up while serving.",
     Step.TRAIN: "Train the models as tracked runs.",
     Step.REGISTER: "Sign and register the models, each with a card of facts.",
+    Step.ONLINE: "Features come online from a table and a stream; a release looks them up.",
     Step.SERVE: "Release A serves; recorded traffic begins, outcomes follow.",
     Step.SWITCH: "Release B is smoked beside A, then takes over at once.",
     Step.SHADOW: "Release C answers copies of requests: compared with B, seen by no user.",
@@ -44,6 +51,7 @@ SENTENCES: dict[Step, str] = {
     Step.REFUSE: "Release E is broken: a smoke test refuses it, C serves on.",
     Step.FAIL: "Release F fails after its switch: traffic returns to C by itself.",
     Step.LINEAGE: "Trace one prediction of the live traffic back to its data.",
+    Step.BACKUP: "Back everything up, and prove it by restoring it beside the workspace.",
     Step.REPRODUCE: "Do run C again from its records and compare.",
     Step.CHECK: "Check that nothing was lost and everything is traced.",
 }

@@ -14,6 +14,7 @@ from typing import Any
 
 from triune.app import services
 from triune.app.context import Context
+from triune.app.loop import live
 from triune.app.loop.model import LoopState, Step
 from triune.app.loop.rolling import Facts, Note, clear_way, roll_out
 from triune.app.replay.background import Background
@@ -57,6 +58,20 @@ class Play:
             "failing": table.failing,
         }
 
+    def has(self, step: Step) -> bool:
+        """Whether the workspace has what a step is about."""
+        config = self.context.workspace.config
+        match step:
+            case Step.STAGES:
+                return (self.context.workspace.root / "dvc.yaml").is_file()
+            case Step.FEATURES:
+                return config.feature_store is not None
+            case Step.ONLINE:
+                return config.feature_store is not None and self.table.online is not None
+            case Step.BACKUP:
+                return config.backup is not None
+        return True
+
     def fact(self, step: Step, key: str) -> Any:
         """What an earlier step left."""
         return self.state.facts[step.value][key]
@@ -77,7 +92,7 @@ def up(play: Play) -> Facts:
 
 
 def data(play: Play) -> Facts:
-    """Build and version every dataset the trainings use."""
+    """Build and version every dataset the trainings use, and check those with expectations."""
     config = play.context.workspace.config
     names = sorted({config.trainings[name].dataset for name in play.trainings.values()})
     versions = {}
@@ -86,7 +101,13 @@ def data(play: Play) -> Facts:
         version = play.context.data.add(name, on_progress=play.note)
         versions[name] = version.ref
         play.note(f"{version.ref}: {len(version.files)} files, {version.bytes / 1e6:.1f} MB")
-    return {"versions": versions}
+    expectations = play.context.expectations
+    checked = {
+        name: expectations.check(name, on_progress=play.note).verdict
+        for name in names
+        if name in expectations.names()
+    }
+    return {"versions": versions, "checked": checked}
 
 
 def training(play: Play) -> Facts:
@@ -246,8 +267,11 @@ def reproduce(play: Play) -> Facts:
 STEPS: dict[Step, Callable[[Play], Facts]] = {
     Step.UP: up,
     Step.DATA: data,
+    Step.STAGES: live.stages,
+    Step.FEATURES: live.views,
     Step.TRAIN: training,
     Step.REGISTER: register,
+    Step.ONLINE: live.online,
     Step.SERVE: serve,
     Step.SWITCH: switch,
     Step.SHADOW: shadow,

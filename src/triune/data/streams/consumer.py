@@ -77,6 +77,7 @@ class Consumer:
         self._commit = commit
         self._tell = tell
         self._places: dict[int, _Place] = {}
+        self._epoch: int | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Apply messages as they come. What is away is waited for, and said."""
@@ -122,6 +123,7 @@ class Consumer:
         ends = self._broker.ends(self.spec.topic)
         offsets = {}
         told = self._told()
+        self._epoch = marks.get("epoch")
         self._places = {}
         for number in range(count):
             first = ends.get(number, (0, 0))[0]
@@ -195,7 +197,8 @@ class Consumer:
         """That nobody set the stream back, and the store did not lose its last writes, while
         nothing came."""
         marks = self._online.marks(self._workspace, self.spec.name)
-        if any(marks.get(f"{n}.next") != place.stored for n, place in self._places.items()):
+        there = all(marks.get(f"{n}.next") == place.stored for n, place in self._places.items())
+        if not there or marks.get("epoch") != self._epoch:
             raise moved(self.spec.name)
 
     def _write(self, number: int, place: _Place, rows: Sequence[Stored]) -> None:
@@ -210,7 +213,7 @@ class Consumer:
             self.spec.name,
             marks,
             rows,
-            expect={f"{number}.next": place.stored},
+            expect={f"{number}.next": place.stored, "epoch": self._epoch},
         )
         place.stored = place.following
         self._measure(place)

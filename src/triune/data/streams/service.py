@@ -216,10 +216,12 @@ class Streams:
         name: str,
         *,
         start: datetime | None = None,
+        latest: bool = False,
         keep_rows: bool = False,
         dry_run: bool = False,
     ) -> Replay:
-        """Apply a topic again, from events of ``start`` on, or from its beginning.
+        """Apply a topic again, from events of ``start`` on, or from its beginning; with ``latest``
+        leave all that it holds aside and begin anew with what comes.
 
         The view's rows are removed first, since an older row never replaces a newer one. A
         consumer that runs finds its marks moved, and begins there.
@@ -229,13 +231,14 @@ class Streams:
         Conflict: (``stream-empty``) the topic holds nothing.
         """
         spec = self.spec(name)
-        offsets = self._offsets(spec, start)
+        offsets = self._offsets(spec, start, latest=latest)
         if dry_run:
             return Replay(name, offsets, None)
         cleared = 0 if keep_rows else self._features.clear([spec.layout.view])[spec.layout.view]
         place, project = self._features.place, self._workspace.name
         place.forget(project, name)
-        marks = {f"{number}.next": offset for number, offset in offsets.items()}
+        marks = {"epoch": time.time_ns() // 1_000}
+        marks |= {f"{number}.next": offset for number, offset in offsets.items()}
         marks |= {f"{number}.low": offset for number, offset in offsets.items()}
         place.apply(project, name, marks, [], expect={})
         self._log.record(
@@ -243,7 +246,7 @@ class Streams:
         )
         return Replay(name, offsets, cleared)
 
-    def _offsets(self, spec: Spec, start: datetime | None) -> dict[int, int]:
+    def _offsets(self, spec: Spec, start: datetime | None, *, latest: bool) -> dict[int, int]:
         ends = self._broker.ends(spec.topic)
         if not ends:
             raise Conflict(
@@ -251,6 +254,8 @@ class Streams:
                 f"topic {spec.topic} does not exist yet",
                 hint=f"`triune streams publish {spec.name}` sends events to it.",
             )
+        if latest:
+            return {number: end for number, (_, end) in ends.items()}
         if start is None:
             return {number: first for number, (first, _) in ends.items()}
         wanted = microseconds(start)

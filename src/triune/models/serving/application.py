@@ -20,6 +20,7 @@ from triune.models.serving.board import Row
 from triune.models.serving.engine import Answer, Engine
 from triune.models.serving.exposition import exposition
 from triune.models.serving.faults import Fault, bad_request, too_large
+from triune.models.serving.filling import HEADER, Filler
 from triune.models.serving.metadata import model_metadata, server_metadata
 from triune.models.serving.protocol.answers import OipAnswers, encode_invocation
 from triune.models.serving.protocol.contract import Contract, Request
@@ -63,12 +64,20 @@ class Dialect:
 class Application:
     """Answers for one release, with one engine."""
 
-    def __init__(self, spec: ServingSpec, contract: Contract, engine: Engine, row: Row) -> None:
+    def __init__(
+        self,
+        spec: ServingSpec,
+        contract: Contract,
+        engine: Engine,
+        row: Row,
+        filler: Filler | None = None,
+    ) -> None:
         self._spec = spec
         self.engine = engine
         self._row = row
         self._board = row.board
         self._contract = contract
+        self._filler = filler
         self._limit = spec.max_body_bytes
         version = key_of(spec.model.ref).partition("@")[2] or "1"
         outputs = [output.name for output in engine.primary.outputs]
@@ -142,6 +151,8 @@ class Application:
                 raise _incomplete() from None
             request = dialect.read(given.get("content-type"), body)
             rows = request.rows
+            if self._filler is not None:
+                headers += await self._filled(self._filler, request)
             if self.engine.inline:
                 answer = self.engine.now(request.values, rows, prediction)
             else:
@@ -164,6 +175,14 @@ class Application:
         transport.response_bytes(status, headers, payload)
         if self._samples is not None and given.get(SHADOW_HEADER) is not None:
             self._samples.take(given.get(REQUEST_HEADER), status, seconds, answer)
+
+    async def _filled(self, filler: Filler, request: Request) -> Headers:
+        began = perf_counter()
+        state = await filler.fill(request)
+        if state is None:
+            return []
+        self._row.looked_up(state, perf_counter() - began)
+        return [(HEADER, state)]
 
     def _read_infer(self, content_type: str | None, body: bytes) -> Request:
         _require_json(content_type)

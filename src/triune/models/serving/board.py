@@ -19,6 +19,8 @@ CODES = (200, 400, 404, 405, 413, 415, 422, 500, 503, 504)
 DEGRADED = ("deadline", "error", "shed")
 DROPPED = ("request-id", "backlog", "full", "disk")
 """Why a sample was not kept; all but the first lost an answer that should have been."""
+LOOKUPS = ("looked-up", "incomplete", "away")
+"""How looking features up went."""
 BUCKETS = (
     *(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02),
     *(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
@@ -38,12 +40,15 @@ class Cell:
     FIRST_BUCKET = FIRST_CODE + len(CODES)
     SAMPLED = FIRST_BUCKET + len(BUCKETS) + 1
     FIRST_DROPPED = SAMPLED + 1
-    END = FIRST_DROPPED + len(DROPPED)
+    FIRST_LOOKUP = FIRST_DROPPED + len(DROPPED)
+    LOOKUP_SECONDS = FIRST_LOOKUP + len(LOOKUPS)
+    END = LOOKUP_SECONDS + 1
 
 
 CODE_CELL = {code: Cell.FIRST_CODE + place for place, code in enumerate(CODES)}
 DEGRADED_CELL = {reason: Cell.FIRST_DEGRADED + place for place, reason in enumerate(DEGRADED)}
 DROPPED_CELL = {reason: Cell.FIRST_DROPPED + place for place, reason in enumerate(DROPPED)}
+LOOKUP_CELL = {state: Cell.FIRST_LOOKUP + place for place, state in enumerate(LOOKUPS)}
 _LOST = tuple(DROPPED_CELL[reason] for reason in DROPPED[1:])
 _DRAINING, _EXIT_CODE, _FLAGS = 0, 1, 8
 
@@ -140,6 +145,11 @@ class Row:
     def degraded(self, reason: str) -> None:
         """The fallback answered."""
         self.cells[DEGRADED_CELL[reason]] += 1.0
+
+    def looked_up(self, state: str, seconds: float) -> None:
+        """Features were looked up for a request."""
+        self.cells[LOOKUP_CELL[state]] += 1.0
+        self.cells[Cell.LOOKUP_SECONDS] += seconds
 
     def sampled(self, count: int) -> None:
         """Answers were kept for comparison."""

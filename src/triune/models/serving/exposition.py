@@ -12,6 +12,7 @@ from triune.models.serving.board import (
     CODE_CELL,
     DEGRADED_CELL,
     DROPPED_CELL,
+    LOOKUP_CELL,
     Board,
     Cell,
 )
@@ -83,6 +84,8 @@ def _families(board: Board, spec: ServingSpec, form: str) -> Iterator[_Family]:
         (one(board.total(Cell.IN_FLIGHT)),),
     )
     yield from _samples(board, one)
+    if spec.online is not None:
+        yield from _lookups(board, one)
     release = {"release": spec.release, "model": spec.model.ref, "form": form}
     yield _Family("triune_serving_model", "gauge", "What is served.", (one(1.0, "", **release),))
     yield from _processes(board, one)
@@ -119,6 +122,21 @@ def _samples(board: Board, one: Any) -> Iterator[_Family]:
         tuple(
             one(board.total(cell), "_total", reason=reason) for reason, cell in DROPPED_CELL.items()
         ),
+    )
+
+
+def _lookups(board: Board, one: Any) -> Iterator[_Family]:
+    yield _Family(
+        "triune_serving_feature_lookups",
+        "counter",
+        "Requests whose features were looked up, by how that went.",
+        tuple(one(board.total(cell), "_total", state=state) for state, cell in LOOKUP_CELL.items()),
+    )
+    yield _Family(
+        "triune_serving_feature_lookup_seconds",
+        "counter",
+        "Time that looking features up took.",
+        (one(board.total(Cell.LOOKUP_SECONDS), "_total"),),
     )
 
 

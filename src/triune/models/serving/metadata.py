@@ -31,6 +31,7 @@ def model_metadata(
             "model": spec.model.ref,
             "max_rows": spec.max_rows,
             "max_body_bytes": spec.max_body_bytes,
+            "optional_inputs": [contract.inputs[place].name for place in sorted(contract.optional)],
         },
     }
 

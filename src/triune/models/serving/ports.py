@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from triune.models.serving.tensors import Layout, TensorSpec, Values
 
@@ -54,6 +54,19 @@ class Model(Protocol):
         ``inputs[i]`` has ``rows * self.inputs[i].width`` values of its datatype, checked
         already. Raises whatever the model raises; safe to call from any one thread at a time.
         """
+        ...
+
+
+Found = Mapping[str, list[Any]]
+"""For each input that is looked up a value for each row; None where there is none."""
+
+
+class Lookup(Protocol):
+    """Looks features up by entity, in one round trip for all rows."""
+
+    def __call__(self, entities: Mapping[str, Sequence[Any]], rows: int) -> Awaitable[Found | None]:
+        """The features of each row's entity (join key -> values); None when the store is away or
+        too slow. Raises nothing."""
         ...
 
 

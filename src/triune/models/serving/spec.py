@@ -28,6 +28,21 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnlineSpec:
+    """Inputs that the server looks up, and by what."""
+
+    factory: str
+    """``module:function`` that makes a `triune.models.serving.ports.Lookup` of the settings."""
+    settings: dict[str, Any]
+    entities: dict[str, str]
+    """Join key -> input that callers send it in."""
+    features: tuple[str, ...]
+    """The inputs that are looked up where callers do not send them."""
+    refuse: bool = False
+    """Whether a request whose features have no value is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServingSpec:
     """One server: a release in its role (arm) at an endpoint."""
 
@@ -55,6 +70,9 @@ class ServingSpec:
     """The longest wait for requests in flight when stopping."""
     scratch: Path | None = None
     """Where the private snapshot of the model goes; None is the system's temporary folder."""
+
+    online: OnlineSpec | None = None
+    """Inputs that are looked up; None looks nothing up."""
 
     samples: Path | None = None
     """Where answers to marked requests are kept for comparison; None keeps none."""

@@ -16,6 +16,7 @@ from triune.models.serving import loading
 from triune.models.serving.application import Application
 from triune.models.serving.board import Board
 from triune.models.serving.engine import Bound, Engine
+from triune.models.serving.filling import Filler, lookup, optional
 from triune.models.serving.lifeline import follow
 from triune.models.serving.ports import Model
 from triune.models.serving.protocol.contract import Contract, effective
@@ -88,7 +89,10 @@ def build(spec: ServingSpec, snapshots: Snapshots, board: Board) -> Application:
     engine.share_interpreter()
     gc.collect()
     gc.freeze()  # libraries and model live as long as the worker: never look at them again
-    return Application(spec, contract, engine, board.take_row())
+    filler = None
+    if spec.online is not None:
+        filler = Filler(contract, spec.online, lookup(spec.online))
+    return Application(spec, contract, engine, board.take_row(), filler)
 
 
 def _load(folder: Path, digest: str) -> Model:
@@ -115,7 +119,14 @@ def _contract(spec: ServingSpec, primary: Model, fallback: Model | None) -> Cont
         )
     models = [primary] if fallback is None else [primary, fallback]
     largest = min((model.largest for model in models), default=SINGLE_PRECISION)
-    return Contract(declared, layout=primary.layout, max_rows=spec.max_rows, largest=largest)
+    places = {one.name: place for place, one in enumerate(declared)}
+    return Contract(
+        declared,
+        layout=primary.layout,
+        max_rows=spec.max_rows,
+        largest=largest,
+        optional=optional(spec.online, places),
+    )
 
 
 def single_threaded() -> None:

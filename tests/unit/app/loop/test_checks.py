@@ -28,6 +28,16 @@ def facts() -> dict[str, dict[str, Any]]:
         "ended": 150.0, "compared": {"pairs": 1000}, "reason": "0 of 1000 answers differ",
     }  # fmt: skip
     return {
+        "data": {"checked": {"flights": "pass"}},
+        "stages": {"ran": ["weather"], "again": [], "versions": {"weather": "dataset:weather@1"}},
+        "online": {
+            "asked": 51,
+            "differing": 0,
+            "moments": 4,
+            "gaps": [],
+            "fed_by": ["materialisation:1", "stream:departures/0@0-9"],
+        },
+        "backup": {"verdict": "pass", "words": "12 files"},
         "train": {"first": {"run": "1"}, "better": {"run": "2"}},
         "shadow": shadow,
         "canary": canary,
@@ -72,12 +82,20 @@ def judged(
 
 def test_a_good_loop_passes_every_check() -> None:
     assert all(check.ok for check in judged().values())
-    assert len(judged()) == 12
+    assert len(judged()) == 17
 
 
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
+        ({"data": {"checked": {"flights": "pass", "planes": "fail"}}}, "expectations"),
+        ({"stages": {"again": ["weather"]}}, "stage"),
+        ({"stages": {"versions": {}}}, "stage"),
+        ({"online": {"differing": 1}}, "looked up"),
+        ({"online": {"asked": 0}}, "looked up"),
+        ({"online": {"gaps": ["no commit"]}}, "looked-up"),
+        ({"online": {"fed_by": ["materialisation:1"]}}, "looked-up"),
+        ({"backup": {"verdict": "fail", "words": "a hash differs"}}, "backup"),
         ({"lineage": {"served": 6}}, "ledger"),
         ({"lineage": {"served": 8}}, "ledger"),
         ({"shadow": {"outcome": "rolled-back"}}, "shadow"),
@@ -162,3 +180,10 @@ def test_the_bad_canary_may_neither_reach_users_for_long_nor_fail_many() -> None
 def test_incomplete_coverage_fails() -> None:
     assert not judged(coverage=Coverage(4, 3, ()))["Lineage coverage is 100 %"].ok
     assert not judged(coverage=Coverage(0, 0, ()))["Lineage coverage is 100 %"].ok
+
+
+def test_steps_that_a_workspace_does_not_have_are_not_judged() -> None:
+    with_all = facts()
+    without = {k: v for k, v in with_all.items() if k not in {"stages", "online", "backup"}}
+    state = LoopState(id="l", basis="b", started=0.0, facts=without)
+    assert len(checks.judge(state, GOOD, Coverage(4, 4, ()))) == 13

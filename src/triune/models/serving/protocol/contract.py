@@ -39,8 +39,11 @@ class Contract:
         layout: Layout,
         max_rows: int,
         largest: float = inf,
+        optional: frozenset[int] = frozenset(),
     ) -> None:
         self.inputs = tuple(inputs)
+        self.optional = optional
+        """Places of inputs that callers need not send."""
         self.limits = tuple(limits_of(spec, largest) for spec in self.inputs)
         self.layout = layout
         self.max_rows = max_rows
@@ -60,7 +63,11 @@ class Contract:
     def require_all(self, names: Iterable[str]) -> None:
         """Refuse when a declared input is absent (``input-missing``)."""
         given = set(names)
-        missing = [spec.name for spec in self.inputs if spec.name not in given]
+        missing = [
+            spec.name
+            for place, spec in enumerate(self.inputs)
+            if spec.name not in given and place not in self.optional
+        ]
         if missing:
             shown = ", ".join(repr(name) for name in missing[:20])
             raise bad_request(

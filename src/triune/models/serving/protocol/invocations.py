@@ -74,6 +74,8 @@ class InvocationDecoder:
             for name in row:
                 self._contract.place(name)
             self._contract.require_all(row)
+            if row.keys() != records[0].keys():
+                raise _invalid("the records have not all the same names")
         return self._columns({name: [row[name] for row in records] for name in records[0]})
 
     def _inputs(self, inputs: Any) -> Request:
@@ -110,11 +112,14 @@ class InvocationDecoder:
     def _columns(self, columns: dict[str, list[Any]]) -> Request:
         """Named columns, each value a scalar or a list of the input's width."""
         self._contract.require_all(columns)
-        rows = len(columns[self._contract.inputs[0].name])
+        rows = len(next(iter(columns.values()), []))
         self._contract.check_rows(rows)
         values: list[Values] = []
         for place, spec in enumerate(self._contract.inputs):
-            column = columns[spec.name]
+            column = columns.get(spec.name)
+            if column is None:
+                values.append(())
+                continue
             if len(column) != rows:
                 raise bad_request(
                     "shape-mismatch",

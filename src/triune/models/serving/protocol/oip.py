@@ -58,7 +58,8 @@ class OipDecoder:
         """The request when every shape and value is as plain as it can be, else None."""
         inputs = message.inputs
         values: list[Values] = [()] * len(self._slots)
-        if len(inputs) != len(values):
+        absent = len(values) - len(inputs)
+        if absent and not 0 < absent <= len(self._contract.optional):
             return None
         rows = 0
         for item in inputs:
@@ -77,6 +78,8 @@ class OipDecoder:
             if limits is not None and not (limits[0] <= min(data) and max(data) <= limits[1]):
                 return None
             values[place] = data
+        if absent and not self._may_lack(values):
+            return None
         if rows > self._contract.max_rows:
             return None
         outputs: tuple[str, ...] = ()
@@ -85,6 +88,10 @@ class OipDecoder:
             if not self._outputs.issuperset(outputs):
                 return None
         return Request(values, rows, message.id, outputs)
+
+    def _may_lack(self, values: Sequence[Values]) -> bool:
+        optional = self._contract.optional
+        return all(len(one) or place in optional for place, one in enumerate(values))
 
 
 class _RequestedOutput(msgspec.Struct, forbid_unknown_fields=True):
@@ -141,7 +148,7 @@ class _Slow:
                 )
             rows, found[name] = count, values
         self._contract.require_all(found)
-        ordered = [found[spec.name] for spec in self._contract.inputs]
+        ordered = [found.get(spec.name, ()) for spec in self._contract.inputs]
         return Request(ordered, rows, identifier, outputs)
 
     def _input(self, item: Any) -> tuple[str, int, Values]:

@@ -1,0 +1,1 @@
+"""Expectations: what must hold of a dataset before anything trains on it."""
