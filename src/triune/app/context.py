@@ -11,6 +11,7 @@ from triune.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from triune.data.backends.dvc import DvcStore
+    from triune.data.backups.service import Backups
     from triune.data.expect.service import Expectations
     from triune.data.features.service import Features
     from triune.data.pipelines.service import Pipelines
@@ -114,6 +115,12 @@ class Context:
         return Streams(
             self.workspace, self.features, KafkaBroker(self.addresses.kafka), self.ledger
         )
+
+    @cached_property
+    def backups(self) -> Backups:
+        from triune.app import backups
+
+        return backups.use_cases(self)
 
     @cached_property
     def runs(self) -> RunCatalog:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from triune.app.context import Context
@@ -117,6 +117,16 @@ def up(ctx: Context, *, profile: Profile | None = None, on_progress: OnProgress 
     payloads = {name: {"seconds": round(seconds, 3)} for name, seconds in started.items()}
     _record(ctx.workspace, "service.started", payloads)
     return Up(statuses, tuple(sorted(started)), made[0].notes)
+
+
+def up_only(ctx: Context, names: Collection[str]) -> None:
+    """Start some services of the profile alone, as for a restored copy; no event tells of it.
+
+    Raises what `up` raises.
+    """
+    ctx.addresses.settle_ports(())
+    wanted = [build() for name, build in _builders(ctx).items() if name in names]
+    ctx.supervisor.up(lambda _: wanted, silent)
 
 
 def down(ctx: Context, *, on_progress: OnProgress = silent) -> Down:

@@ -38,5 +38,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("triune.cli.report", "Write report.html from the ledger."),
     "loop": ("triune.cli.loop", "Run the whole loop, from raw data to a model that serves."),
     "serve": ("triune.cli.serve", "Serve one model in the foreground, without a gateway."),
+    "backup": ("triune.cli.backup", "Back everything up, and prove it by restoring it."),
     "ledger": ("triune.cli.ledger", "Migrate, verify and measure the ledger's database."),
 }

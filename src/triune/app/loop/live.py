@@ -150,3 +150,17 @@ def _traced(play: Play, prediction: str) -> Facts:
     fed = [event.subject for event in ledger.fed_by(ref)]
     gaps = [f"{gap.ref}: {gap.what}" for one in (ref, *fed) for gap in ledger.missing(one)]
     return {"prediction": prediction, "gaps": sorted(set(gaps)), "fed_by": fed}
+
+
+def backup(play: Play) -> Facts:
+    """Make a backup, and drill it."""
+    made = play.context.backups.run(actor="service:loop", on_progress=play.note)
+    proof = play.context.backups.drill(made.id, actor="service:loop", on_progress=play.note)
+    play.note(f"backup {made.id}: {proof.verdict}; {proof.words}")
+    return {
+        "backup": made.id,
+        "files": made.files,
+        "verdict": proof.verdict,
+        "words": proof.words,
+        "seconds": dict(proof.seconds),
+    }

@@ -280,6 +280,7 @@ STEPS: dict[Step, Callable[[Play], Facts]] = {
     Step.REFUSE: refuse,
     Step.FAIL: fail,
     Step.LINEAGE: lineage,
+    Step.BACKUP: live.backup,
     Step.REPRODUCE: reproduce,
 }
 

@@ -12,7 +12,7 @@ from triune.core.files import read_json, secret, write_json
 from triune.core.workspace import Workspace
 from triune.operations.services.ports import HOST, Ports
 
-BUCKETS = ("triune", "mlflow", "dvc", "streams")
+BUCKETS = ("triune", "mlflow", "dvc", "streams", "backups")
 DATABASES = ("triune", "mlflow", "feast")
 DATABASE_USER = "triune"
 

@@ -21,28 +21,29 @@ def make(s3: S3, names: Iterable[str]) -> None:
     Unavailable: (``wait-timed-out``) after a minute.
     """
     wanted = frozenset(names)
-    client = _client(s3)
+    there = client(s3)
     wait_until(
-        lambda: _made(client, wanted),
+        lambda: _made(there, wanted),
         timeout=_PATIENCE_SECONDS,
         what=f"the buckets {', '.join(sorted(wanted))}",
         hint="`triune logs seaweedfs` shows what the object store says.",
     )
 
 
-def _made(client: Any, wanted: frozenset[str]) -> bool:
+def _made(there: Any, wanted: frozenset[str]) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        missing = wanted - {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        missing = wanted - {bucket["Name"] for bucket in there.list_buckets()["Buckets"]}
         for name in sorted(missing):
-            client.create_bucket(Bucket=name)
+            there.create_bucket(Bucket=name)
     except (BotoCoreError, ClientError):
         return False
     return not missing
 
 
-def _client(s3: S3) -> Any:
+def client(s3: S3) -> Any:
+    """A boto3 client of the store, which asks once and does not wait for long."""
     import boto3
     from botocore.config import Config
 

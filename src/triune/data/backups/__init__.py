@@ -1,0 +1,1 @@
+"""Backups: one consistent point of everything, kept by restic, proven by restoring it."""
