@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from triune.core.errors import Conflict, NotFound, Refused, TriuneError, Unavailable
+from triune.core.parenthood import die_with_parent
 from triune.data.backups.model import Repository
 from triune.data.backups.ports import Progress
 
@@ -116,6 +117,7 @@ class Restic:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
         )
 
     def _lines(self, *words: str, folder: Path) -> Iterator[dict[str, Any]]:
@@ -127,6 +129,7 @@ class Restic:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
         ) as child:
             assert child.stdout is not None
             assert child.stderr is not None

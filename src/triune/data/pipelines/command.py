@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -11,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from triune.core.errors import TriuneError
+from triune.core.parenthood import die_with_parent
 
 TAIL_LINES = 15
 STOP_SECONDS = 10.0
-_PR_SET_PDEATHSIG = 1
 
 
 def run(
@@ -39,7 +38,7 @@ def run(
                 cwd=folder,
                 env={**os.environ, **extra, "PWD": str(folder)},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # no other thread holds a lock here
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # no other thread holds a lock here
             )
             try:
                 code = child.wait()
@@ -58,10 +57,6 @@ def environment(root: Path, code: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "DVC_ROOT": str(root),
     }
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
