@@ -3,17 +3,18 @@
 `dvc repro` removes a stage's outputs before it runs it. Here the command runs beside them instead
 (`triune.data.pipelines.scratch`), and DVC's own functions then record what it made, so that
 `dvc.lock` and the cache are what `dvc repro` would have left: plain `dvc status` finds nothing.
+DVC names stages and finds their files by the current folder, so it is called in the workspace's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triune.core.errors import NotFound
+from triune.core.errors import NotFound, Refused
 from triune.core.mistakes import closest
 from triune.data.backends import dvc_locks as locks
 from triune.data.backends.dvc import DvcStore
@@ -31,7 +32,8 @@ class Stage:
 
     @property
     def name(self) -> str:
-        return str(self.made.addressing)
+        with chdir(self.repo.root_dir):
+            return str(self.made.addressing)
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -55,27 +57,41 @@ class Stage:
         """Why it is to be run; nothing when it is not."""
         if self.name not in locks.stages(Path(self.repo.root_dir)):
             return ("it has never run",)
-        with self.repo.lock:
+        with chdir(self.repo.root_dir), self.repo.lock:
             if not self.made.changed():
                 return ()
             told = self.made.status().get(self.made.addressing, [])
         return tuple(_reasons(told)) or ("DVC says so",)
 
     def restore(self) -> bool:
-        """Take its outputs from the cache, where it has run with these inputs before."""
+        """Take its outputs from the cache, where it has run with these inputs before.
+
+        Raises
+        ------
+        Refused: (``stage-input-missing``) naming what is not there.
+        """
+        from dvc.exceptions import ConfirmRemoveError
         from dvc.stage.cache import RunCacheNotFoundError
 
-        with self.repo.lock:
+        missing = [str(dep) for dep in self.made.deps if not dep.exists]
+        if missing:
+            raise Refused(
+                "stage-input-missing",
+                f"stage {self.name!r} needs {', '.join(missing)}, which is not there",
+                context=str(self.repo.root_dir),
+                hint="Build or check out the dataset, or mend deps in dvc.yaml.",
+            )
+        with chdir(self.repo.root_dir), self.repo.lock:
             try:
                 self.repo.stage_cache.restore(self.made)
-            except RunCacheNotFoundError:
-                return False
+            except (RunCacheNotFoundError, ConfirmRemoveError):
+                return False  # it has not run so, or an output was changed by hand
             self._record()
         return True
 
     def record(self) -> None:
         """Write its lock and put its outputs into the cache."""
-        with self.repo.lock:
+        with chdir(self.repo.root_dir), self.repo.lock:
             self._record()
 
     def _record(self) -> None:
@@ -115,13 +131,13 @@ class DvcStages:
         TriuneError: (``dvc-failed``) the pipeline is broken, as by a cycle.
         """
         with self.store.opened() as repo:
-            graph = repo.index.graph
-            known = {s.addressing: s for s in repo.index.stages if getattr(s, "cmd", None)}
-            self._require(names, known)
-            wanted = [known[name] for name in names] or list(known.values())
             order: dict[str, Any] = {}
-            for stage in wanted:
-                _needed_first(stage, graph, order)
+            with chdir(repo.root_dir):
+                graph = repo.index.graph
+                known = {s.addressing: s for s in repo.index.stages if getattr(s, "cmd", None)}
+                self._require(names, known)
+                for stage in [known[name] for name in names] or list(known.values()):
+                    _needed_first(stage, graph, order)
             yield [Stage(s, repo) for name, s in order.items() if name in known]
 
     def _require(self, names: Sequence[str], known: dict[str, Any]) -> None:

@@ -118,18 +118,18 @@ def _schema(known: dict[str, ColumnTable]) -> Any:
     for name, rule in known.items():
         checks = []
         if rule.min is not None:
-            checks.append(pa.Check.ge(rule.min, name=f"less than {rule.min:g}"))
+            checks.append(pa.Check.ge(rule.min, error=f"less than {rule.min:g}"))
         if rule.max is not None:
-            checks.append(pa.Check.le(rule.max, name=f"greater than {rule.max:g}"))
+            checks.append(pa.Check.le(rule.max, error=f"greater than {rule.max:g}"))
         if rule.one_of:
-            checks.append(pa.Check.isin(rule.one_of, name=f"none of {_listed(rule.one_of)}"))
+            checks.append(pa.Check.isin(rule.one_of, error=f"none of {_listed(rule.one_of)}"))
         if rule.pattern is not None:
             whole = re.compile(rule.pattern)
             checks.append(
                 pa.Check(
                     lambda text, whole=whole: bool(whole.fullmatch(str(text))),
                     element_wise=True,
-                    name=f"does not match {rule.pattern}",
+                    error=f"does not match {rule.pattern}",
                 )
             )
         if checks or not rule.nullable:

@@ -66,7 +66,7 @@ class Pipelines:
         ------
         NotFound: ``pipeline-missing``, ``stage-unknown``.
         TriuneError: ``stage-failed`` (later stages are not run), ``dvc-failed``.
-        Refused: ``stage-output-missing``.
+        Refused: ``stage-input-missing``, ``stage-output-missing``.
         Conflict: (``already-running``) another process runs stages here.
         """
         if dry_run:
