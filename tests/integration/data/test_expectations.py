@@ -92,7 +92,9 @@ def test_every_rule_that_does_not_hold_is_named(context: Context) -> None:
     with pytest.raises(Refused) as caught:
         context.expectations.require("sales")
     assert caught.value.reference == "dataset-check-failed"
-    told = {s.event.payload["verdict"] for s in context.ledger.select(Query(kind="dataset.checked"))}
+    told = {
+        s.event.payload["verdict"] for s in context.ledger.select(Query(kind="dataset.checked"))
+    }
     assert told == {"fail"}
 
 
