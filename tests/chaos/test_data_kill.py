@@ -65,11 +65,11 @@ import sys, os, signal
 from pathlib import Path
 from triune.data.backends.dvc import DvcStore
 from triune.data.model import Remote
-import dvc.repo.add, dvc.stage
+from triune.data.fast import pointer
 root = Path(sys.argv[1])
-def die(self):
+def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
-dvc.stage.Stage.dump = die  # after the cache was filled, before the .dvc file is written
+pointer.write = die  # after the cache was filled, before the .dvc file is written
 remote = Remote(str(root / ".triune/dvc-remote"))
 DvcStore(root, root / ".triune/dvc", remote).add(root / "data/sales")
 """

@@ -100,6 +100,9 @@ class FolderStore:
         path.with_name(path.name + ".dvc").write_text(content)
         return Tracked(content, path.with_name(path.name + ".dvc"))
 
+    def keep(self, md5: str, raw: bytes) -> None:
+        """Nothing: `add` reads for itself."""
+
     def tracked(self, path: Path) -> Tracked | None:
         file = path.with_name(path.name + ".dvc")
         return Tracked(file.read_text(), file) if file.exists() else None

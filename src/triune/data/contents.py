@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from triune.core.errors import NotFound, Refused, TriuneError
 from triune.core.files import inside
 from triune.core.ids import digest_file
+from triune.data.fast.index import Hashed, silent
+from triune.data.fast.objects import in_slices
 from triune.data.model import DatasetVersion, FileFacts, content_digest
 
 CHUNK = 1 << 20
@@ -54,13 +56,14 @@ def digests(path: Path) -> dict[str, str]:
     return {name: digest_file(file) for name, file in names(path).items()}
 
 
-def facts(path: Path) -> tuple[FileFacts, ...]:
+def facts(hashed: Iterable[Hashed]) -> tuple[FileFacts, ...]:
     """What is to be recorded about every file."""
-    return tuple(_facts(name, file) for name, file in names(path).items())
+    return tuple(_facts(one) for one in hashed)
 
 
-def _facts(name: str, file: Path) -> FileFacts:
-    digest, size = digest_file(file), file.stat().st_size
+def _facts(one: Hashed) -> FileFacts:
+    name, file, size = one.entry.name, Path(one.entry.path), one.entry.size
+    digest = f"sha256:{one.sha256}"
     if file.suffix == ".parquet":
         return FileFacts(name, digest, size, *_parquet_shape(file))
     if file.suffix == ".csv" and size <= COUNTED_CSV_BYTES:
@@ -99,10 +102,9 @@ def write_checked(version: DatasetVersion, objects: Mapping[str, Path], folder: 
     listed one by one.
     """
     recorded = {file.name: file.digest for file in version.files}
-    for key, source in objects.items():
-        name = key or version.path.name
-        expected = Expected(source.parent.name + source.name, recorded.get(name))
-        copy_checked(source, inside(folder, name), expected, name=name)
+    write_objects(
+        {name or version.path.name: one for name, one in objects.items()}, folder, recorded
+    )
     if not recorded and content_digest(digests(folder)) != version.digest:
         raise Refused(
             "artifact-corrupt",
@@ -110,6 +112,34 @@ def write_checked(version: DatasetVersion, objects: Mapping[str, Path], folder: 
             context=version.content,
             hint="Build the dataset anew, or restore the remote from a backup.",
         )
+
+
+def write_objects(
+    objects: Mapping[str, Path], folder: Path, recorded: Mapping[str, str] | None = None
+) -> None:
+    """Copy objects into ``folder`` under their names, in threads, each checked against its hashes.
+
+    Raises
+    ------
+    Refused: (``artifact-corrupt``) naming the file.
+    """
+    digests_ = recorded or {}
+
+    def write(one: tuple[str, Path]) -> None:
+        name, source = one
+        expected = Expected(source.parent.name + source.name, digests_.get(name))
+        copy_checked(source, inside_of(base, name), expected, name=name)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    base = folder.resolve()
+    for parent in {name.rpartition("/")[0] for name in objects}:
+        inside(base, parent).mkdir(parents=True, exist_ok=True)
+    in_slices(list(objects.items()), write, silent)
+
+
+def inside_of(base: Path, name: str) -> Path:
+    """`inside` for a folder that is resolved already; a name without ``..`` cannot leave it."""
+    return base / name if ".." not in name and not name.startswith("/") else inside(base, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +158,11 @@ def copy_checked(source: Path, target: Path, expected: Expected, *, name: str) -
     Refused: (``artifact-corrupt``) naming the file.
     """
     md5, sha = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as reader, target.open("wb") as writer:
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
         for chunk in _chunks(reader):
             md5.update(chunk)
-            sha.update(chunk)
+            if expected.digest:
+                sha.update(chunk)
             writer.write(chunk)
     digest = "sha256:" + sha.hexdigest()
     if md5.hexdigest() != expected.md5 or (expected.digest and digest != expected.digest):
@@ -146,6 +176,6 @@ def copy_checked(source: Path, target: Path, expected: Expected, *, name: str) -
         )
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
     while chunk := file.read(CHUNK):
         yield chunk

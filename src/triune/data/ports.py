@@ -29,6 +29,13 @@ class ContentStore(Protocol):
         """
         ...
 
+    def keep(self, md5: str, raw: bytes) -> None:
+        """Put a small file's content into the cache while it is in memory. Idempotent.
+
+        Raises `Unavailable` (``disk-full``).
+        """
+        ...
+
     def tracked(self, path: Path) -> Tracked | None:
         """What the file beside ``path`` says; None when there is none."""
         ...

@@ -14,6 +14,7 @@ from triune.core.errors import Conflict, NotFound, Refused, TriuneError
 from triune.core.files import locked
 from triune.core.workspace import Workspace
 from triune.data import contents, events
+from triune.data.fast.index import HashIndex
 from triune.data.history import History, split_reference
 from triune.data.model import (
     DatasetVersion,
@@ -58,6 +59,7 @@ class Data:
         self._history = History(workspace.root, ledger)
         self._store = store
         self._remote = remote
+        self._index = HashIndex(workspace.home / "data-index")
 
     def names(self) -> tuple[str, ...]:
         """The datasets that ``triune.toml`` declares."""
@@ -122,7 +124,8 @@ class Data:
         path = self.path(name)
         with self._locked(name):
             on_progress(f"hashing {name}")
-            facts = contents.facts(path)
+            hashed = self._index.hashes(path, keep=self._store.keep)
+            facts = contents.facts(hashed)
             digest = self._digest(path, facts)
             known = self._history.with_digest(name, digest)
             tracked = self._store.tracked(path)
@@ -183,8 +186,12 @@ class Data:
         name, wanted = split_reference(text)
         return self._history.find(name, wanted) if wanted else self.recorded(name)
 
-    def status(self, name: str) -> Status:
-        """How the dataset's bytes stand to the version recorded."""
+    def status(self, name: str, *, trust: bool = True) -> Status:
+        """How the dataset's bytes stand to the version recorded.
+
+        Files that are as the file system last told are not read again; without ``trust`` every
+        byte is.
+        """
         path = self.path(name)
         try:
             version = self.recorded(name)
@@ -193,7 +200,8 @@ class Data:
             return Status(name, path, state, None)
         if not path.exists():
             return Status(name, path, State.ABSENT, version)
-        found = contents.digests(path)
+        hashed = self._index.hashes(path, trust=trust)
+        found = {one.entry.name: f"sha256:{one.sha256}" for one in hashed}
         if self._total(path, found) == version.digest:
             return Status(name, path, State.CURRENT, version)
         recorded = {file.name: file.digest for file in version.files}
@@ -210,7 +218,7 @@ class Data:
         """
         version = self.recorded(name)
         contents.names(self.path(name))
-        status = self.status(name)
+        status = self.status(name, trust=False)
         if status.state is State.CURRENT:
             return version
         named = list(status.changes[:_NAMED_DIFFERENCES])

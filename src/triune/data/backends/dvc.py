@@ -21,6 +21,8 @@ from typing import Any
 from triune.core.errors import NotFound, Refused, TriuneError, Unavailable
 from triune.core.files import OWNER_ONLY, inside, own_folder, write_atomic
 from triune.data.backends import dvc_locks as locks
+from triune.data.fast import objects, pointer
+from triune.data.fast.index import HashIndex
 from triune.data.model import Remote
 from triune.data.ports import Tracked
 
@@ -42,17 +44,23 @@ class DvcStore:
         made = locks.of(self.root, path)
         if made is not None:
             return self._made(made, path)
-        with self.opened() as repo:
-            repo.add([str(path)])
-        tracked = self.tracked(path)
-        if tracked is None:
-            raise TriuneError(
-                "dvc-failed",
-                "dvc add left no file beside the data",
-                context=str(path),
-                hint="`dvc add -v` on that path says more.",
-            )
-        return tracked
+        self._set_up()
+        hashed = self._index.hashes(path, keep=self.keep)
+        objects.take(self._cache, hashed)
+        content = hashed[0].md5 if hashed else ""
+        if path.is_dir():
+            content, raw = objects.listing(hashed)
+            objects.put(self._cache, content, raw)
+        objects.sync(self._cache)
+        pointer.write(path, content, hashed, ignore=_inside_git(self.root))
+        return Tracked(content, pointer.file_of(path))
+
+    def keep(self, md5: str, raw: bytes) -> None:
+        objects.put(self._cache, md5, raw)
+
+    @property
+    def _index(self) -> HashIndex:
+        return HashIndex(self.home.parent / "data-index")
 
     def tracked(self, path: Path) -> Tracked | None:
         file = path.with_name(path.name + ".dvc")
@@ -87,6 +95,9 @@ class DvcStore:
     def push(self, content: str) -> None:
         if self.pushed(content):
             return
+        if self.remote.folder is not None:
+            self._push_to(self.remote.folder / _HASH_FOLDER, content)
+            return
         from dvc_data.hashfile.hash_info import HashInfo
 
         with self.opened() as repo, _reaching(self.remote):
@@ -99,6 +110,23 @@ class DvcStore:
                 context=self.remote.url,
                 hint="See `triune status`; then run `triune data push`.",
             )
+
+    def _push_to(self, store: Path, content: str) -> None:
+        """Files first and the listing last, so that a listing never names what is not there."""
+        keys = dict.fromkeys(self._listing(content, self._cache).values())
+        try:
+            objects.copy_missing(self._cache, store, keys)
+            objects.copy_missing(self._cache, store, {content: None})
+            objects.sync(store)
+        except objects.DamagedObject as error:
+            raise Refused(
+                "artifact-corrupt",
+                "an object of the cache no longer matches its hash",
+                context=str(error),
+                hint="Delete that file and run `triune data add` again.",
+            ) from error
+        except OSError as error:
+            raise _unreachable(self.remote, error) from error
 
     def pushed(self, content: str) -> bool:
         folder = self.remote.folder
@@ -116,11 +144,11 @@ class DvcStore:
         if not _object(self._cache, content).is_file():
             raise self._missing(content)
         listing = self._listing(content, self._cache)
-        objects = {name: _object(self._cache, key) for name, key in listing.items()}
-        for name, path in objects.items():
+        found = {name: _object(self._cache, key) for name, key in listing.items()}
+        for name, path in found.items():
             if not path.is_file():
                 raise self._missing(name)
-        return objects
+        return found
 
     def _missing(self, what: str) -> NotFound:
         return NotFound(
