@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from triune.core.errors import NotFound, Refused, TriuneError
 from triune.core.files import inside
 from triune.core.ids import digest_file
+from triune.data.fast import objects
 from triune.data.fast.index import Hashed, silent
-from triune.data.fast.objects import in_slices
 from triune.data.model import DatasetVersion, FileFacts, content_digest
 
-CHUNK = 1 << 20
 COUNTED_CSV_BYTES = 64 << 20
+_WRITABLE = 0o644
 
 
 def names(path: Path) -> dict[str, Path]:
@@ -93,7 +91,7 @@ def _csv_shape(file: Path) -> tuple[int, tuple[str, ...]] | tuple[None, None]:
         return None, None
 
 
-def write_checked(version: DatasetVersion, objects: Mapping[str, Path], folder: Path) -> None:
+def write_checked(version: DatasetVersion, found: Mapping[str, Path], folder: Path) -> None:
     """Copy a version's files into ``folder``, each checked against its hashes.
 
     Raises
@@ -102,9 +100,7 @@ def write_checked(version: DatasetVersion, objects: Mapping[str, Path], folder: 
     listed one by one.
     """
     recorded = {file.name: file.digest for file in version.files}
-    write_objects(
-        {name or version.path.name: one for name, one in objects.items()}, folder, recorded
-    )
+    write_objects({name or version.path.name: one for name, one in found.items()}, folder, recorded)
     if not recorded and content_digest(digests(folder)) != version.digest:
         raise Refused(
             "artifact-corrupt",
@@ -115,7 +111,7 @@ def write_checked(version: DatasetVersion, objects: Mapping[str, Path], folder: 
 
 
 def write_objects(
-    objects: Mapping[str, Path], folder: Path, recorded: Mapping[str, str] | None = None
+    found: Mapping[str, Path], folder: Path, recorded: Mapping[str, str] | None = None
 ) -> None:
     """Copy objects into ``folder`` under their names, in threads, each checked against its hashes.
 
@@ -127,14 +123,15 @@ def write_objects(
 
     def write(one: tuple[str, Path]) -> None:
         name, source = one
-        expected = Expected(source.parent.name + source.name, digests_.get(name))
-        copy_checked(source, inside_of(base, name), expected, name=name)
+        shard, rest = str(source).rsplit("/", 2)[1:]
+        expected = Expected(shard + rest, digests_.get(name))
+        copy_checked(source, str(inside_of(base, name)), expected, name=name)
 
     folder.mkdir(parents=True, exist_ok=True)
     base = folder.resolve()
-    for parent in {name.rpartition("/")[0] for name in objects}:
+    for parent in {name.rpartition("/")[0] for name in found}:
         inside(base, parent).mkdir(parents=True, exist_ok=True)
-    in_slices(list(objects.items()), write, silent)
+    objects.in_slices(list(found.items()), write, silent)
 
 
 def inside_of(base: Path, name: str) -> Path:
@@ -150,32 +147,21 @@ class Expected:
     digest: str | None
 
 
-def copy_checked(source: Path, target: Path, expected: Expected, *, name: str) -> None:
+def copy_checked(source: Path, target: str, expected: Expected, *, name: str) -> None:
     """Copy a file and refuse it, leaving nothing, when its bytes are not the expected ones.
 
     Raises
     ------
     Refused: (``artifact-corrupt``) naming the file.
     """
-    md5, sha = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
-        for chunk in _chunks(reader):
-            md5.update(chunk)
-            if expected.digest:
-                sha.update(chunk)
-            writer.write(chunk)
-    digest = "sha256:" + sha.hexdigest()
-    if md5.hexdigest() != expected.md5 or (expected.digest and digest != expected.digest):
-        target.unlink()
+    sha256 = expected.digest.removeprefix("sha256:") if expected.digest else None
+    try:
+        objects.copy_checked(str(source), target, expected.md5, sha256=sha256, mode=_WRITABLE)
+    except objects.DamagedObject:
         raise Refused(
             "artifact-corrupt",
             f"the stored bytes of {name!r} no longer match their hash",
             context=str(source),
             hint="Delete that file, so that it is fetched from the remote again; if the remote's "
             "copy is damaged too, restore it from a backup or build the dataset anew.",
-        )
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK):
-        yield chunk
+        ) from None

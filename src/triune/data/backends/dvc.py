@@ -93,10 +93,10 @@ class DvcStore:
         return made
 
     def push(self, content: str) -> None:
-        if self.pushed(content):
-            return
         if self.remote.folder is not None:
             self._push_to(self.remote.folder / _HASH_FOLDER, content)
+            return
+        if self.pushed(content):
             return
         from dvc_data.hashfile.hash_info import HashInfo
 
@@ -135,8 +135,7 @@ class DvcStore:
         store = folder / _HASH_FOLDER
         if not _object(store, content).is_file():
             return False
-        wanted = self._listing(content, store).values()
-        return all(_object(store, key).is_file() for key in wanted)
+        return objects.holds(store, self._listing(content, store).values())
 
     def objects(self, content: str) -> dict[str, Path]:
         if not self._cached(content):
@@ -144,11 +143,11 @@ class DvcStore:
         if not _object(self._cache, content).is_file():
             raise self._missing(content)
         listing = self._listing(content, self._cache)
-        found = {name: _object(self._cache, key) for name, key in listing.items()}
-        for name, path in found.items():
-            if not path.is_file():
-                raise self._missing(name)
-        return found
+        if not objects.holds(self._cache, listing.values()):
+            for name, key in listing.items():
+                if not _object(self._cache, key).is_file():
+                    raise self._missing(name)
+        return {name: Path(objects.place(self._cache, key)) for name, key in listing.items()}
 
     def _missing(self, what: str) -> NotFound:
         return NotFound(
@@ -165,8 +164,7 @@ class DvcStore:
     def _cached(self, content: str) -> bool:
         if not _object(self._cache, content).is_file():
             return False
-        keys = self._listing(content, self._cache).values()
-        return all(_object(self._cache, key).is_file() for key in keys)
+        return objects.holds(self._cache, self._listing(content, self._cache).values())
 
     def _listing(self, content: str, store: Path) -> dict[str, str]:
         """The key of each name inside the content."""
@@ -184,7 +182,8 @@ class DvcStore:
             )
         listing = {entry["relpath"]: entry["md5"] for entry in json.loads(raw)}
         for name in listing:
-            inside(self.root, name)
+            if name.startswith("/") or ".." in name:
+                inside(self.root, name)
         return listing
 
     def _pull(self, content: str) -> None:

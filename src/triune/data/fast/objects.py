@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -40,6 +40,11 @@ def listing(hashed: Sequence[Hashed]) -> tuple[str, bytes]:
 def place(store: Path, key: str) -> str:
     """Where an object lies."""
     return f"{store}/{key[:2]}/{key[2:]}"
+
+
+def holds(store: Path, keys: Iterable[str]) -> bool:
+    """Whether every object is in a store."""
+    return all(os.path.exists(place(store, key)) for key in keys)  # noqa: PTH110
 
 
 def take(store: Path, hashed: Sequence[Hashed], *, on_progress: Progress = silent) -> int:
@@ -112,15 +117,38 @@ class DamagedObject(ValueError):
     """An object whose bytes are not what its name says."""
 
 
-def copy_checked(source: str, target: str, key: str) -> None:
-    """Copy a file, and give it its name only when its bytes hash to ``key``."""
-    digest = hashlib.md5(usedforsecurity=False)
+def copy_checked(
+    source: str, target: str, key: str, *, sha256: str | None = None, mode: int = READ_ONLY
+) -> None:
+    """Copy a file, and give it its name only when its bytes hash to ``key`` (and ``sha256``).
+
+    Raises
+    ------
+    DamagedObject: they do not; nothing is left.
+    """
+    md5, sha = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     hidden = _hidden(target)
-    with open(source, "rb") as reader, _opened(hidden) as writer:  # noqa: PTH123
-        while piece := reader.read(_SMALL):
-            digest.update(piece)
-            writer.write(piece)
-    if digest.hexdigest() != key.removesuffix(FOLDER_MARK):
+    reader = os.open(source, os.O_RDONLY)
+    try:
+        writer = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            while piece := os.read(reader, _SMALL):
+                md5.update(piece)
+                if sha256 is not None:
+                    sha.update(piece)
+                _write_all(writer, piece)
+                if len(piece) < _SMALL:
+                    break
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(hidden)  # noqa: PTH108
+            raise
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)
+    good = md5.hexdigest() == key.removesuffix(FOLDER_MARK)
+    if not good or (sha256 is not None and sha.hexdigest() != sha256):
         os.unlink(hidden)  # noqa: PTH108
         raise DamagedObject(source)
     os.rename(hidden, target)  # noqa: PTH104
@@ -180,9 +208,7 @@ def _write(target: str, raw: bytes) -> None:
     hidden = _hidden(target)
     descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY)
     try:
-        view = memoryview(raw)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        _write_all(descriptor, raw)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(hidden)  # noqa: PTH108
@@ -197,8 +223,10 @@ def _hidden(target: str) -> str:
     return f"{target}.{os.getpid()}-{threading.get_ident() % 100_000}-{next(_numbers)}.tmp"
 
 
-def _opened(hidden: str):  # type: ignore[no-untyped-def]
-    return os.fdopen(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY), "wb")
+def _write_all(descriptor: int, raw: bytes) -> None:
+    written = os.write(descriptor, raw)
+    while written < len(raw):
+        written += os.write(descriptor, raw[written:])
 
 
 def full(store: Path) -> Unavailable:
