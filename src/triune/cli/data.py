@@ -119,6 +119,44 @@ def push(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> Non
 
 
 @app.command()
+def pull(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> None:
+    """Bring the recorded versions from the remote; what lies in their place stays."""
+    with _data() as data, _progress(quiet=as_json) as tell:
+        versions = []
+        for name in names or data.names():
+            tell(f"pulling {name}")
+            versions.append(data.pull(name))
+    _print_versions(versions, as_json)
+
+
+@app.command()
+def diff(
+    before: str = typer.Argument(help="A version, or a dataset by name: its recorded version."),
+    after: str = typer.Argument("", help="Another version; default: what lies on disk."),
+    *,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show which files were added, removed, changed or renamed, and what changed in tables."""
+    with _data() as data:
+        found = data.diff(before, after)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            one.name,
+            one.change.value,
+            size(one.before.bytes) if one.before else "",
+            size(one.after.bytes) if one.after else "",
+            "; ".join(one.words),
+        )
+        for one in found.files
+    ]
+    print_table(("file", "change", "before", "after", "what"), rows, empty="nothing differs")
+    typer.echo(f"{found.before} to {found.after}; {many(found.unchanged, 'file')} unchanged")
+
+
+@app.command()
 def checkout(
     version: str = VERSION,
     *,

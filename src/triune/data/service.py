@@ -14,6 +14,7 @@ from triune.core.errors import Conflict, NotFound, Refused, TriuneError
 from triune.core.files import locked
 from triune.core.workspace import Workspace
 from triune.data import contents, events
+from triune.data.comparison import Comparison, compared
 from triune.data.fast.index import HashIndex
 from triune.data.history import History, split_reference
 from triune.data.model import (
@@ -237,6 +238,46 @@ class Data:
         version = self.recorded(name)
         self._store.push(version.content)
         return version
+
+    def pull(self, name: str) -> DatasetVersion:
+        """Bring the version that DVC's file stands for into the cache, and, where nothing lies
+        in its place, into the workspace.
+
+        Raises
+        ------
+        NotFound: ``dataset-unknown``, ``dataset-unversioned``, ``dataset-content-missing``.
+        Unavailable: ``remote-unreachable``.
+        """
+        version = self.recorded(name)
+        self._store.objects(version.content)
+        if not self.path(name).exists():
+            self.restore(version)
+        return version
+
+    def diff(self, before: str, after: str = "") -> Comparison:
+        """What changed from one version to another; without a second, to what lies on disk.
+
+        Raises
+        ------
+        NotFound: ``dataset-version-unknown``, ``dataset-unknown``, ``dataset-unversioned``,
+            ``dataset-absent``.
+        """
+        old = self.find(before)
+        if after:
+            new = self.find(after)
+            return compared(old.ref, new.ref, self._facts(old), self._facts(new))
+        hashed = self._index.hashes(self.path(old.name))
+        return compared(old.ref, "on disk", self._facts(old), contents.facts(hashed))
+
+    def _facts(self, version: DatasetVersion) -> tuple[FileFacts, ...]:
+        """Every file of a version, from its event, or from its content where there are too many."""
+        if version.files or not version.count:
+            return version.files
+        objects = self._store.objects(version.content)
+        return tuple(
+            FileFacts(name, f"md5:{path.parent.name}{path.name}", path.stat().st_size)
+            for name, path in objects.items()
+        )
 
     def checkout(self, version: DatasetVersion | str, folder: Path) -> Path:
         """Write a version's files into ``folder``, which must be empty or absent.

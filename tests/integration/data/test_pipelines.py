@@ -195,4 +195,5 @@ def test_an_output_that_was_changed_by_hand_is_no_version(context: Context) -> N
     with pytest.raises(Refused) as caught:
         context.data.add("doubled")
     assert caught.value.reference == "dataset-made-by-stage"
-    assert states(context.pipelines.run())["double"] == "ran"
+    assert states(context.pipelines.run())["double"] in ("ran", "cached")
+    assert (context.workspace.root / "data" / "doubled" / "n.txt").read_text() == "2 4 6"
