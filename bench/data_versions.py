@@ -57,6 +57,7 @@ def run(who: str, root: Path, step: str) -> float:
     words = [sys.executable, "-c", OURS, str(root), step]
     if who == "dvc":
         words = [str(Path(sys.executable).parent / "dvc"), *THEIRS[step]]
+    os.sync()  # what was written before is not this step's
     begin = time.perf_counter()
     subprocess.run(words, cwd=root, capture_output=True, check=True)
     return time.perf_counter() - begin

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from triune.data.backups.service import Backups
     from triune.data.expect.service import Expectations
     from triune.data.features.service import Features
+    from triune.data.flows.service import Flows
     from triune.data.pipelines.service import Pipelines
     from triune.data.service import Data
     from triune.data.streams.service import Streams
@@ -121,6 +122,12 @@ class Context:
         from triune.app import backups
 
         return backups.use_cases(self)
+
+    @cached_property
+    def flows(self) -> Flows:
+        from triune.app import flows
+
+        return flows.use_cases(self)
 
     @cached_property
     def runs(self) -> RunCatalog:

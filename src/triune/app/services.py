@@ -183,6 +183,10 @@ def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
     }
     if workspace.config.streams:
         builders |= _stream_builders(workspace, addresses)
+    if any(flow.schedule for flow in workspace.config.flows.values()):
+        builders["flows"] = lambda: daemons.service(workspace, addresses, "flows")
+    if workspace.config.backup is not None:
+        builders["backups"] = lambda: daemons.service(workspace, addresses, "backups")
     if addresses.s3 is not None:
         builders |= _server_builders(workspace, addresses, addresses.s3)
     return builders
@@ -204,9 +208,12 @@ def _stream_builders(
 def _server_builders(
     workspace: Workspace, addresses: Addresses, s3: S3
 ) -> dict[str, Callable[[], Service]]:
-    from triune.operations.services.engines import mlflow, postgres, seaweedfs, valkey
+    from triune.operations.services.engines import mlflow, postgres, prefect, seaweedfs, valkey
 
-    return {
+    flows: dict[str, Callable[[], Service]] = {}
+    if workspace.config.flows:
+        flows["prefect"] = lambda: prefect.service(workspace, addresses)
+    return flows | {
         "postgres": lambda: postgres.service(workspace, addresses),
         "valkey": lambda: valkey.service(workspace, addresses),
         "seaweedfs": lambda: seaweedfs.service(workspace, addresses, s3),

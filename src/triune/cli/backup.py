@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -124,6 +124,27 @@ def prune(
         print_json({"dropped": gone, "dry_run": dry_run})
         return
     typer.echo(f"{many(len(gone), 'backup')} {'would be' if dry_run else 'were'} dropped")
+
+
+@app.command()
+def schedule(*, as_json: bool = JSON_OPTION) -> None:
+    """Show when backups and drills happen by themselves: while `triune up` runs and the workspace
+    has a [backup] table."""
+    from datetime import UTC, datetime
+
+    from triune.core.cron import following
+
+    with _backups() as backups:
+        table, now = backups.table, datetime.now(UTC)
+    found: dict[str, dict[str, Any]] = {
+        "backup": {"cron": table.schedule, "next": following(table.schedule, now)},
+        "drill": {"cron": table.drill, "next": following(table.drill, now)},
+    }
+    if as_json:
+        print_json(found)
+        return
+    rows = [(name, one["cron"], when(one["next"])) for name, one in found.items()]
+    print_table(("what", "cron (UTC)", "next"), rows)
 
 
 @app.command()

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "triune.cli.streams",
         "Turn events on topics into online features; look, replay, redrive.",
     ),
+    "flows": ("triune.cli.flows", "Run flows: build, check, stages, materialize."),
     "train": ("triune.cli.train", "Run a training as a tracked run and register its model."),
     "runs": ("triune.cli.runs", "List, filter, show and compare runs."),
     "models": ("triune.cli.models", "List, show, verify and alias model versions."),

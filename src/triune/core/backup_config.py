@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from triune.core.cron import Cron
 from triune.core.rollout_config import StrictTable
 
 Kept = Annotated[int, Field(ge=0, le=100_000)]
@@ -19,21 +20,16 @@ class BackupTable(StrictTable):
         description="a folder (absolute), or `s3:http://host:port/bucket/prefix`; "
         "default `.triune/backups`, in profile `server` a bucket of the object store",
     )
-    schedule: str = Field(
+    schedule: Cron = Field(
         default="17 * * * *", description="when a backup is made by itself, as cron (UTC)"
     )
-    drill: str = Field(
+    drill: Cron = Field(
         default="47 3 * * *", description="when the last backup is drilled, as cron (UTC)"
     )
     hourly: Kept = Field(default=24, description="hourly backups kept")
     daily: Kept = Field(default=7, description="daily backups kept")
     weekly: Kept = Field(default=4, description="weekly backups kept")
     monthly: Kept = Field(default=12, description="monthly backups kept")
-    lock_days: Annotated[int, Field(ge=0, le=36_500)] = Field(
-        default=0,
-        description="days for which the object store lets nobody delete or change what was "
-        "written (S3 object lock)",
-    )
     exclude: tuple[str, ...] = Field(
         default=(), strict=False, description="patterns of the workspace left out"
     )

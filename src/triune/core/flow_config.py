@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from triune.core.cron import Cron
 from triune.core.rollout_config import StrictTable
 
 
@@ -22,7 +23,7 @@ class FlowTable(StrictTable):
     materialize: tuple[str, ...] = Field(
         default=(), strict=False, description="feature views to bring online; `*` means all"
     )
-    schedule: str | None = Field(
+    schedule: Cron | None = Field(
         default=None, description="when it runs by itself, as cron, e.g. `15 * * * *` (UTC)"
     )
     retries: Annotated[int, Field(ge=0, le=100)] = Field(

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from triune import __version__
 from triune.core.backup_config import BackupTable
 from triune.core.errors import Conflict, NotFound, Refused, TriuneError
 from triune.core.files import locked, own_folder, read_json, write_json
@@ -94,7 +94,7 @@ class Backups:
             workspace=self._workspace.name,
             profile="server" if databases is not None else "local",
             at=datetime.now(UTC).isoformat(),
-            version=__version__,
+            version=version("triune"),
             files=staging.hashes(place),
             rows=rows,
             events=next((tables["events"] for tables in rows.values() if "events" in tables), 0),

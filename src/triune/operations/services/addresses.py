@@ -155,6 +155,11 @@ class Addresses:
         return self.at("tansu")
 
     @property
+    def prefect_api(self) -> str:
+        """Prefect's API; its page is beside it."""
+        return f"http://{self.at('prefect')}/api"
+
+    @property
     def temporal(self) -> str:
         """``host:port`` of Temporal's gRPC frontend."""
         return self.at("temporal")

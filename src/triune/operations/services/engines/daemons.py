@@ -16,8 +16,13 @@ from triune.operations.services.addresses import Addresses
 from triune.operations.services.engines.settings import fingerprint
 from triune.operations.services.model import Service
 
-NAMES = ("ingest", "guard", "controller", "tracker", "streams")
-_MODULES = {"streams": "streams_daemon"}
+NAMES = ("ingest", "guard", "controller", "tracker", "streams", "flows", "backups")
+_MODULES = {
+    "streams": ("triune.app.streams_daemon",),
+    "flows": ("triune.app.schedules", "flows"),
+    "backups": ("triune.app.schedules", "backups"),
+}
+"""Module and first words of those that are no module of their own name."""
 
 _BESIDE, _LAST_UP_FIRST_DOWN = 40, 300
 _ORDER = {"guard": _LAST_UP_FIRST_DOWN, "controller": _LAST_UP_FIRST_DOWN}

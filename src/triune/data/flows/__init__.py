@@ -1,0 +1,1 @@
+"""Flows: build, check, stages and materialisation, run as one."""
