@@ -38,7 +38,7 @@ def service(workspace: Workspace, addresses: Addresses, name: str) -> Service:
                 sys.executable,
                 "-P",
                 "-m",
-                f"triune.app.{_MODULES.get(name, name)}",
+                *_MODULES.get(name, (f"triune.app.{name}",)),
                 str(workspace.root),
             ),
             ready=FileReady(workspace.run_folder / f"{name}.ready"),
