@@ -76,7 +76,8 @@ def feast_store(folder: Path) -> Any:
     store = FeatureStore(config=config)
     store.apply([user, source, *views])
     for view in views:
-        store.write_to_online_store(view.name, table[["user", "t", *(f.name for f in view.schema)]])
+        names = [one.name for one in view.features]
+        store.write_to_online_store(view.name, table[["user", "t", *names]])
     return store
 
 

@@ -4,7 +4,7 @@
 
 Starts PostgreSQL, Valkey, the object store, the broker and the `streams` daemon of a workspace of
 its own, publishes at the rate, and reads the daemon's histogram: from when the broker had an event
-until its row was written online. Afterwards the online values are held against all that was published.
+until its row was written online. Afterwards the values are held against all that was published.
 """
 
 from __future__ import annotations
