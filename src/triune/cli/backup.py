@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from triune.cli.output import (
     size,
     when,
 )
+from triune.cli.spinner import spinner
 
 if TYPE_CHECKING:
     from triune.data.backups.model import Proof
@@ -48,7 +49,7 @@ def init(*, as_json: bool = JSON_OPTION) -> None:
 @app.command()
 def run(*, as_json: bool = JSON_OPTION) -> None:
     """Make a backup of databases, artifacts and workspace as of one point."""
-    with _backups() as backups, _progress(quiet=as_json) as tell:
+    with _backups() as backups, spinner(quiet=as_json) as tell:
         made = backups.run(on_progress=tell)
     if as_json:
         print_json(made)
@@ -82,7 +83,7 @@ def list_backups(*, as_json: bool = JSON_OPTION) -> None:
 @app.command()
 def check(*, as_json: bool = JSON_OPTION) -> int:
     """Read every byte of the repository; exits with 8 when something is wrong."""
-    with _backups() as backups, _progress(quiet=as_json) as tell:
+    with _backups() as backups, spinner(quiet=as_json) as tell:
         proof = backups.check(on_progress=tell)
     return _show(proof, as_json)
 
@@ -90,7 +91,7 @@ def check(*, as_json: bool = JSON_OPTION) -> int:
 @app.command()
 def drill(identifier: str = ID, *, as_json: bool = JSON_OPTION) -> int:
     """Restore a backup beside the workspace and prove it there; exits with 8 when it fails."""
-    with _backups() as backups, _progress(quiet=as_json) as tell:
+    with _backups() as backups, spinner(quiet=as_json) as tell:
         proof = backups.drill(identifier, on_progress=tell)
     return _show(proof, as_json)
 
@@ -103,7 +104,7 @@ def restore(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Restore a backup into a folder, with its databases and objects."""
-    with _backups() as backups, _progress(quiet=as_json) as tell:
+    with _backups() as backups, spinner(quiet=as_json) as tell:
         manifest = backups.restore(into.resolve(), identifier, on_progress=tell)
     if as_json:
         print_json({"into": into, "at": manifest.at, "files": len(manifest.files)})
@@ -118,7 +119,7 @@ def prune(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Drop backups that the retention does not keep; the last proven one stays."""
-    with _backups() as backups, _progress(quiet=as_json) as tell:
+    with _backups() as backups, spinner(quiet=as_json) as tell:
         gone = backups.prune(dry_run=dry_run, on_progress=tell)
     if as_json:
         print_json({"dropped": gone, "dry_run": dry_run})
@@ -197,14 +198,3 @@ def _backups() -> Iterator[Backups]:
         yield context.backups
     finally:
         context.close()
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    if quiet:
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as line:
-        yield line.update

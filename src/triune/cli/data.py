@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import typer
 
 from triune.cli import data_run, data_tables
 from triune.cli.output import JSON_OPTION, here, many, print_json, print_table, size, when
+from triune.cli.spinner import spinner
 
 if TYPE_CHECKING:
     from triune.data.model import DatasetVersion, Status
@@ -32,7 +33,7 @@ VERSION = typer.Argument(help="A reference, name@digest (may be shortened), or a
 @app.command()
 def build(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> None:
     """Run the build function of datasets and put the results in place."""
-    with _data() as data, _progress(quiet=as_json) as tell:
+    with _data() as data, spinner(quiet=as_json) as tell:
         wanted = names or [n for n in data.names() if data.buildable(n)]
         built = [data.build(name, on_progress=tell) for name in wanted]
     if as_json:
@@ -47,7 +48,7 @@ def build(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> No
 @app.command()
 def add(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> None:
     """Record the bytes of datasets as versions, in DVC, the remote and the ledger."""
-    with _data() as data, _progress(quiet=as_json) as tell:
+    with _data() as data, spinner(quiet=as_json) as tell:
         versions = [data.add(name, on_progress=tell) for name in names or data.names()]
     _print_versions(versions, as_json)
 
@@ -121,7 +122,7 @@ def push(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> Non
 @app.command()
 def pull(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> None:
     """Bring the recorded versions from the remote; what lies in their place stays."""
-    with _data() as data, _progress(quiet=as_json) as tell:
+    with _data() as data, spinner(quiet=as_json) as tell:
         versions = []
         for name in names or data.names():
             tell(f"pulling {name}")
@@ -183,17 +184,6 @@ def _data() -> Iterator[Data]:
         yield context.data
     finally:
         context.close()
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    if quiet:
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as line:
-        yield line.update
 
 
 def _print_versions(versions: list[DatasetVersion], as_json: bool, *, empty: str = "") -> None:

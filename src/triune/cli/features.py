@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import typer
 
 from triune.cli.moments import moment
 from triune.cli.output import JSON_OPTION, here, many, print_facts, print_json, print_table, when
+from triune.cli.spinner import spinner
 
 if TYPE_CHECKING:
     from triune.data.features.service import Change, Features
@@ -39,7 +40,7 @@ def apply(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Make the definitions of [feature_store] the current versions."""
-    with _features() as features, _progress(quiet=as_json) as tell:
+    with _features() as features, spinner(quiet=as_json) as tell:
         changes = features.apply(dry_run=dry_run, beside=beside, on_progress=tell)
     if as_json:
         print_json(changes)
@@ -102,7 +103,7 @@ def materialize(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Bring the newest value of each entity online."""
-    with _features() as features, _progress(quiet=as_json) as tell:
+    with _features() as features, spinner(quiet=as_json) as tell:
         done = features.materialize(
             names or (), start=_moment(start), end=_moment(end), on_progress=tell
         )
@@ -132,7 +133,7 @@ def history(
     from triune.cli.frames import read_frame, write_frame
 
     asked = read_frame(entities)
-    with _features() as store, _progress(quiet=as_json) as tell:
+    with _features() as store, spinner(quiet=as_json) as tell:
         tell(f"joining {len(asked)} rows")
         joined = store.history(asked, features or _all(store), moment=time)
     write_frame(joined, out)
@@ -259,17 +260,6 @@ def _features() -> Iterator[Features]:
         yield context.features
     finally:
         context.close()
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    if quiet:
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as line:
-        yield line.update
 
 
 def _moment(text: str) -> datetime | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from triune.app.loop.model import Step
 from triune.app.loop.rolling import Facts, clear_way, roll_out
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-6
 """Between two scores of the same model for the same flight: they are 32-bit numbers."""
 CATCH_UP_SECONDS = 60.0
+BACKUP_SECONDS = 300.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,9 @@ def _traced(play: Play, prediction: str) -> Facts:
 
 def backup(play: Play) -> Facts:
     """Make a backup, and drill it."""
-    made = play.context.backups.run(actor="service:loop", on_progress=play.note)
-    proof = play.context.backups.drill(made.id, actor="service:loop", on_progress=play.note)
+    backups = play.context.backups
+    made = _alone(lambda: backups.run(actor="service:loop", on_progress=play.note))
+    proof = _alone(lambda: backups.drill(made.id, actor="service:loop", on_progress=play.note))
     play.note(f"backup {made.id}: {proof.verdict}; {proof.words}")
     return {
         "backup": made.id,
@@ -164,3 +167,19 @@ def backup(play: Play) -> Facts:
         "words": proof.words,
         "seconds": dict(proof.seconds),
     }
+
+
+def _alone(act: Callable[[], T]) -> T:
+    """Act when the backup that is due by schedule, and runs just now, is over."""
+    found: list[T] = []
+
+    def done() -> bool:
+        try:
+            found.append(act())
+        except Conflict as conflict:
+            if conflict.reference != "already-running":
+                raise
+        return bool(found)
+
+    wait_until(done, timeout=BACKUP_SECONDS, what="another backup ends", first_pause=0.5)
+    return found[0]

@@ -48,12 +48,3 @@ def of(root: Path, path: Path) -> Tracked | None:
             if out.get("path") == name and "md5" in out:
                 return Tracked(str(out["md5"]), root / LOCK)
     return None
-
-
-def maker(root: Path, path: Path) -> str | None:
-    """The stage that made ``path``."""
-    name = Path(os.path.relpath(path, root)).as_posix()
-    for stage, table in stages(root).items():
-        if any(out.get("path") == name for out in table.get("outs", ())):
-            return stage
-    return None

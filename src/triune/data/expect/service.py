@@ -95,7 +95,7 @@ class Expectations:
                 "dataset-expects-nothing",
                 f"nothing is expected of dataset {name!r}",
                 context=str(self._workspace.root),
-                hint=f"Add [[datasets.{name}.expect]]; `triune data suggest {name}` writes one.",
+                hint=f"Add [[datasets.{name}.expect]]; docs/reference/data.md shows how.",
             )
         return tables
 

@@ -16,7 +16,6 @@ from triune.data.features.online.layout import (
     HEADER,
     NULL,
     LayoutMismatch,
-    Odd,
     ViewLayout,
     event_time,
     is_fixed,
@@ -206,8 +205,3 @@ def _column(
         statuses,
         times,
     )
-
-
-def plain(value: Any) -> Any:
-    """A value as Python's own; protobuf bytes of an odd value stay bytes."""
-    return value.proto if isinstance(value, Odd) else value
