@@ -6,8 +6,9 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
-from triune.app import daemon
+from triune.app import daemon, metrics_page
 from triune.app.context import Context
 from triune.core.cron import due
 from triune.core.errors import TriuneError
@@ -53,6 +54,10 @@ def _last(context: Context, kind: str, since: datetime) -> datetime:
     return latest
 
 
+def _standing(context: Context) -> str:
+    return backup_events.standing(context.ledger).exposition()
+
+
 WORKS = {"flows": flows, "backups": backups}
 
 
@@ -61,6 +66,9 @@ def work(name: str) -> Callable[[Context, threading.Event, Callable[[], None]], 
 
     def run(context: Context, stop: threading.Event, ready: Callable[[], None]) -> None:
         with locked(context.workspace.run_folder / f"{name}.lock"):
+            if name == "backups":
+                text = partial(_standing, context)
+                metrics_page.serve(context.addresses.port("backups.metrics"), text)
             ready()
             since = datetime.now(UTC)
             while not stop.wait(LOOK_SECONDS):

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
-from triune.app import daemon, features
+from triune.app import daemon, features, metrics_page
 from triune.app.context import Context
 from triune.core.errors import TriuneError
 from triune.core.files import locked, write_json
 from triune.data.backends.kafka import KafkaBroker
 from triune.data.streams.consumer import Consumer
 from triune.data.streams.gauges import exposition
-from triune.operations.services.ports import HOST
 
 NAME = "streams"
 WAIT_SECONDS = 2.0
@@ -97,24 +96,12 @@ def _write_down(context: Context, consumers: Sequence[Consumer]) -> None:
 
 
 def _serve(context: Context, running: Running) -> ThreadingHTTPServer:
-    """Prometheus's page on loopback."""
+    """Prometheus's page."""
 
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            gauges = [one.gauges for one, _, _ in list(running.values())]
-            body = exposition(gauges, time.time()).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def text() -> str:
+        return exposition([one.gauges for one, _, _ in list(running.values())], time.time())
 
-        def log_message(self, *_: object) -> None:
-            """Scrapes are not worth a line."""
-
-    server = ThreadingHTTPServer((HOST, context.addresses.port("streams.metrics")), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    return metrics_page.serve(context.addresses.port("streams.metrics"), text)
 
 
 if __name__ == "__main__":

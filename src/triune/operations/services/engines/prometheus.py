@@ -18,6 +18,7 @@ from triune.operations.services.engines.settings import fingerprint, writer
 from triune.operations.services.model import Service
 
 SCRAPE_SECONDS = 2
+PROOF_SECONDS = 2 * 86_400
 
 
 def service(workspace: Workspace, addresses: Addresses) -> Service:
@@ -26,6 +27,8 @@ def service(workspace: Workspace, addresses: Addresses) -> Service:
     folder, run = workspace.engine("prometheus"), workspace.run_folder
     config = run / "prometheus.yml"
     files = {config: json.dumps(settings(workspace, addresses), indent=2)}  # JSON is YAML
+    if workspace.config.backup is not None:
+        files[run / "rules" / "backups.yml"] = json.dumps(backup_rules(), indent=2)
     return Service(
         ProcessSpec(
             name="prometheus",
@@ -60,6 +63,8 @@ def settings(workspace: Workspace, addresses: Addresses) -> dict[str, Any]:
             "file_sd_configs": [{"files": [f"{run}/targets/*.json"], "refresh_interval": "5s"}],
         },
     ]
+    if workspace.config.backup is not None:
+        jobs.append(_job("backups", addresses.at("backups.metrics")))
     if workspace.config.streams:
         jobs.append(_job("streams", addresses.at("streams.metrics")))
     if addresses.s3 is not None:
@@ -75,6 +80,39 @@ def settings(workspace: Workspace, addresses: Addresses) -> dict[str, Any]:
             "alertmanagers": [{"static_configs": [{"targets": [addresses.at("alertmanager")]}]}]
         },
         "scrape_configs": jobs,
+    }
+
+
+def backup_rules() -> dict[str, Any]:
+    """Alerts about backups."""
+    return {
+        "groups": [
+            {
+                "name": "backups",
+                "rules": [
+                    {
+                        "alert": "BackupFailed",
+                        "expr": "triune_backup_failed == 1",
+                        "labels": {"severity": "critical"},
+                        "annotations": {
+                            "summary": "The latest backup, check or drill failed.",
+                            "next": "`triune events --kind backup.failed` says why.",
+                        },
+                    },
+                    {
+                        "alert": "BackupNotProven",
+                        "expr": "triune_backup_last_success_timestamp_seconds > 0 and "
+                        f"time() - triune_backup_last_proof_timestamp_seconds > {PROOF_SECONDS}",
+                        "for": "1h",
+                        "labels": {"severity": "warning"},
+                        "annotations": {
+                            "summary": "No backup has passed a drill for two days.",
+                            "next": "`triune backup drill` does one now.",
+                        },
+                    },
+                ],
+            }
+        ]
     }
 
 
