@@ -32,7 +32,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def listing(hashed: Sequence[Hashed]) -> tuple[str, bytes]:
     """Key and bytes of a folder's listing, as DVC writes it."""
-    rows = [{"md5": one.md5, "relpath": one.entry.name} for one in hashed]
+    ordered = sorted(hashed, key=lambda one: one.entry.name)
+    rows = [{"md5": one.md5, "relpath": one.entry.name} for one in ordered]
     raw = json.dumps(rows, sort_keys=True).encode()
     return hashlib.md5(raw, usedforsecurity=False).hexdigest() + FOLDER_MARK, raw
 
