@@ -1,7 +1,7 @@
 """What anything was made from, and whether that record is complete. Pure: no I/O.
 
 An artifact is *complete* when it was recorded by an event of its own, has an edge to each of
-the parents its kind must have, and all its parents, required or not, are complete.
+the parents its kind must have and to each that its event told, and all its parents are complete.
 """
 
 from __future__ import annotations
@@ -125,9 +125,16 @@ class Graph:
         if rule is None:
             return [Gap(ref, f"{kind_of(ref) or ref!r} is not a kind of node")]
         gaps = []
-        if ref not in self.events:
+        event = self.events.get(ref)
+        if event is None:
             gaps.append(Gap(ref, f"no {' or '.join(rule.recorded_by)} event records it"))
-        known = {kind_of(edge.parent) for edge in self.parents(ref)}
+        there = {edge.parent for edge in self.parents(ref)}
+        told = {edge.parent for edge in event.edges if edge.child == ref} if event else set()
+        gaps += [
+            Gap(ref, f"that it was made from {parent} was told, and is not there any more")
+            for parent in sorted(told - there)
+        ]
+        known = {kind_of(parent) for parent in there}
         gaps += [
             Gap(ref, f"no {kind} is known that it was made from")
             for kind in rule.parents
