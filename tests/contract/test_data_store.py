@@ -66,6 +66,18 @@ def test_the_remote_gives_back_what_the_cache_lost(
     assert store.objects(tracked.content)["deep/b.txt"].read_text() == "b"
 
 
+def test_content_that_only_the_remote_has_is_pushed_already(
+    store: ContentStore, folder: Path, tmp_path: Path
+) -> None:
+    tracked = store.add(folder)
+    store.push(tracked.content)
+    store.push(tracked.content)
+    if isinstance(store, DvcStore):
+        _lose_cache(tmp_path)
+        store.push(tracked.content)
+    assert store.pushed(tracked.content)
+
+
 def test_content_that_is_nowhere_is_not_found(
     store: ContentStore, folder: Path, tmp_path: Path
 ) -> None:

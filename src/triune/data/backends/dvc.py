@@ -113,6 +113,10 @@ class DvcStore:
 
     def _push_to(self, store: Path, content: str) -> None:
         """Files first and the listing last, so that a listing never names what is not there."""
+        if not _object(self._cache, content).is_file():
+            if self.pushed(content):
+                return
+            raise self._missing(content)
         keys = dict.fromkeys(self._listing(content, self._cache).values())
         try:
             objects.copy_missing(self._cache, store, keys)
