@@ -41,6 +41,7 @@ class Part:
 
     layout: ViewLayout
     names: tuple[str, ...]
+    full: tuple[str, ...]
     decode: Decoder
     ttl_us: int
 
@@ -77,12 +78,7 @@ class Plan:
     @property
     def features(self) -> tuple[str, ...]:
         """The features read, ``view:feature``, in the order of the plan."""
-        return tuple(
-            f"{part.layout.view}:{name}"
-            for group in self.groups
-            for part in group.parts
-            for name in part.names
-        )
+        return tuple(name for group in self.groups for part in group.parts for name in part.full)
 
     def requests(self, rows: Rows) -> list[tuple[bytes, tuple[bytes, ...]]]:
         """Key and fields of each command, group by group, row by row."""
@@ -100,8 +96,7 @@ class Plan:
                 values, status, at = _column(part, blobs, now_us)
                 view = part.layout.view
                 statuses[view], times[view] = status, at
-                for name, column in zip(part.names, values, strict=True):
-                    columns[f"{view}:{name}"] = column
+                columns.update(zip(part.full, values, strict=True))
         return Answer(columns, statuses, times)
 
 
@@ -137,7 +132,9 @@ def compile(layouts: Sequence[ViewLayout], features: Sequence[str]) -> Plan:
     groups: dict[tuple[str, tuple[str, ...]], list[Part]] = {}
     for view, names in wanted.items():
         layout = known[view]
-        part = Part(layout, tuple(names), decoder(layout, names), round(layout.ttl_seconds * 1e6))
+        full = tuple(f"{view}:{name}" for name in names)
+        ttl_us = round(layout.ttl_seconds * 1e6)
+        part = Part(layout, tuple(names), full, decoder(layout, names), ttl_us)
         groups.setdefault((layout.project, tuple(sorted(layout.join_keys))), []).append(part)
     return Plan(tuple(_group(project, keys_, parts) for (project, keys_), parts in groups.items()))
 
@@ -182,26 +179,27 @@ def _fast(layout: ViewLayout, places: Sequence[int], slow: Decoder) -> Decoder:
 def _column(
     part: Part, blobs: Sequence[bytes | None], now_us: int
 ) -> tuple[list[list[Any]], list[Status], list[int | None]]:
-    nothing = (None,) * len(part.names)
+    """Values by feature, and status and event time by row."""
+    nothing, decode, ttl_us = (None,) * len(part.names), part.decode, part.ttl_us
     rows: list[tuple[Any, ...]] = []
     statuses: list[Status] = []
     times: list[int | None] = []
     for blob in blobs:
-        row, status, at = nothing, Status.NOT_FOUND, None
-        if blob is not None:
+        if blob is None:
+            row, status, at = nothing, Status.NOT_FOUND, None
+        else:
             at = event_time(blob)
-            if part.ttl_us and now_us - at > part.ttl_us:
-                status = Status.EXPIRED
+            if ttl_us and now_us - at > ttl_us:
+                row, status = nothing, Status.EXPIRED
             else:
                 try:
-                    row, status = part.decode(blob), Status.PRESENT
+                    row, status = decode(blob), Status.PRESENT
                 except (LayoutMismatch, struct.error, ValueError, IndexError):
-                    status, at = Status.UNREADABLE, None
+                    row, status, at = nothing, Status.UNREADABLE, None
         rows.append(row)
         statuses.append(status)
         times.append(at)
-    return (
-        [list(column) for column in zip(*rows, strict=True)] or [[] for _ in part.names],
-        statuses,
-        times,
-    )
+    if len(rows) == 1:
+        return [[value] for value in rows[0]], statuses, times
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return columns or [[] for _ in part.names], statuses, times
