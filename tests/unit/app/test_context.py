@@ -55,7 +55,9 @@ def test_dvcs_own_folder_cannot_be_entered_by_others(tmp_path: Path) -> None:
     try:
         context.data.build("sales")
         context.data.add("sales")
+        with context._dvc.opened():  # DVC itself, which keeps an index of its own
+            pass
     finally:
         context.close()
-    assert (dvc / "repo").is_dir()
+    assert any(dvc.iterdir())
     assert mode(dvc) == 0o700

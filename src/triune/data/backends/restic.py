@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +101,21 @@ class Restic:
         return gone
 
     def unlock(self) -> None:
-        self._run("unlock")
+        """restic's own `unlock` takes a process that has ended, and that nobody has waited for, for
+        one that lives: such locks go as well, when no other's is among them."""
+        held = [self._lock(one) for one in self._run("list", "locks", "--no-lock").split()]
+        if not held:
+            return
+        dead = all(host == socket.gethostname() and not _lives(pid) for host, pid in held)
+        self._run("unlock", *(["--remove-all"] if dead else []))
+
+    def _lock(self, identifier: str) -> tuple[str, int]:
+        """Who holds a lock: machine and process; of one that is gone meanwhile nobody."""
+        try:
+            told = json.loads(self._run("cat", "lock", identifier, "--no-lock"))
+        except TriuneError:
+            return socket.gethostname(), 0
+        return str(told.get("hostname", "")), int(told.get("pid", 0))
 
     def _run(self, *words: str) -> str:
         done = self._done(*words)
@@ -201,6 +216,16 @@ class Restic:
             context=self.repository.url,
             hint="`triune backup check` looks through the repository.",
         )
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process of this machine runs."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _seconds(text: str) -> str:
