@@ -9,12 +9,15 @@ from triune.core.waiting import wait_until
 from triune.operations.services.addresses import S3
 
 _PATIENCE_SECONDS = 60.0
+_PROBE = ".triune-is-ready"
 
 
 def make(s3: S3, names: Iterable[str]) -> None:
-    """Returns once every bucket is listed; those that are there are left alone.
+    """Returns once every bucket is there and an object was written and read back; buckets that are
+    there are left alone.
 
-    A store that has just started may answer for a while that it cannot: it is asked again.
+    A store that has just started may answer for a while that it cannot, the part that holds the
+    bytes even later than the part that lists them: it is asked again.
 
     Raises
     ------
@@ -23,7 +26,7 @@ def make(s3: S3, names: Iterable[str]) -> None:
     wanted = frozenset(names)
     there = client(s3)
     wait_until(
-        lambda: _made(there, wanted),
+        lambda: _made(there, wanted) and _keeps(there, min(wanted)),
         timeout=_PATIENCE_SECONDS,
         what=f"the buckets {', '.join(sorted(wanted))}",
         hint="`triune logs seaweedfs` shows what the object store says.",
@@ -40,6 +43,19 @@ def _made(there: Any, wanted: frozenset[str]) -> bool:
     except (BotoCoreError, ClientError):
         return False
     return not missing
+
+
+def _keeps(there: Any, bucket: str) -> bool:
+    """Whether an object comes back as it went in."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        there.put_object(Bucket=bucket, Key=_PROBE, Body=_PROBE.encode())
+        found = there.get_object(Bucket=bucket, Key=_PROBE)["Body"].read()
+        there.delete_object(Bucket=bucket, Key=_PROBE)
+    except (BotoCoreError, ClientError):
+        return False
+    return bool(found == _PROBE.encode())
 
 
 def client(s3: S3) -> Any:
