@@ -142,7 +142,7 @@ def test_an_answer_that_breaks_off_is_an_error_without_a_time(envoy: EnvoyRig) -
     with listening(*broken.values()):
         envoy.gateway.apply(endpoints({n: s.port for n, s in broken.items()}, stalls=0.2))
         for name in broken:
-            with pytest.raises(Exception, match="IncompleteRead|reset by peer"):
+            with pytest.raises(Exception, match=r"IncompleteRead|reset by peer"):
                 envoy.call(f"/{name}/infer")
         seen = settled(envoy, 2)
     assert numbers(seen, ANONYMOUS, "stalls") == (1, 1, 1, 0)
