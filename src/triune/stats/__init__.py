@@ -32,5 +32,7 @@ Intervals that stay valid while one keeps looking:
   ``gamma_poisson``, ``mixture_bound``, ``stitching``, ``quantile_process``,
   ``quantile_stitching``
 
+How far did a distribution move: ``population_stability``, ``kolmogorov_smirnov``.
+
 How good is a model: ``auc``. Shared by several: ``logsum``, sums of numbers kept as logarithms.
 """
