@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from triune.data.flows.service import Flows
     from triune.data.pipelines.service import Pipelines
     from triune.data.service import Data
+    from triune.data.shift.service import Shifts
     from triune.data.streams.service import Streams
     from triune.delivery.rollout.service import Rollouts
     from triune.delivery.service import Delivery
@@ -86,6 +87,12 @@ class Context:
         from triune.data.expect.service import Expectations
 
         return Expectations(self.workspace, self.data, self.ledger)
+
+    @cached_property
+    def shifts(self) -> Shifts:
+        from triune.data.shift.service import Shifts
+
+        return Shifts(self.data, self.workspace.state / "diff")
 
     @cached_property
     def pipelines(self) -> Pipelines:

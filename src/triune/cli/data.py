@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli import data_run, data_tables
+from triune.cli import data_diff, data_run, data_tables
 from triune.cli.output import JSON_OPTION, here, many, print_json, print_table, size, when
 from triune.cli.spinner import spinner
 
@@ -109,6 +109,7 @@ def verify(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> N
 app.command()(data_run.run)
 app.command()(data_run.stages)
 app.command()(data_tables.check)
+app.command()(data_tables.suggest)
 
 
 @app.command()
@@ -130,31 +131,7 @@ def pull(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> Non
     _print_versions(versions, as_json)
 
 
-@app.command()
-def diff(
-    before: str = typer.Argument(help="A version, or a dataset by name: its recorded version."),
-    after: str = typer.Argument("", help="Another version; default: what lies on disk."),
-    *,
-    as_json: bool = JSON_OPTION,
-) -> None:
-    """Show which files were added, removed, changed or renamed, and what changed in tables."""
-    with _data() as data:
-        found = data.diff(before, after)
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (
-            one.name,
-            one.change.value,
-            size(one.before.bytes) if one.before else "",
-            size(one.after.bytes) if one.after else "",
-            "; ".join(one.words),
-        )
-        for one in found.files
-    ]
-    print_table(("file", "change", "before", "after", "what"), rows, empty="nothing differs")
-    typer.echo(f"{found.before} to {found.after}; {many(found.unchanged, 'file')} unchanged")
+app.command()(data_diff.diff)
 
 
 @app.command()

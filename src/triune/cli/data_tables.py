@@ -1,10 +1,11 @@
-"""``triune data check``: datasets against what is expected of them."""
+"""``triune data check`` and ``suggest``: what is expected of datasets."""
 
 from __future__ import annotations
 
 import typer
 
 from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.spinner import spinner
 
 NAMES = typer.Argument(None, help="Datasets by name; none means all that something is expected of.")
 _EMPTY = "nothing is expected of any dataset; add `[[datasets.<name>.expect]]` to triune.toml"
@@ -39,6 +40,27 @@ def check(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> in
     if broken:
         print_table(("file", "column", "rule", "count", "examples"), broken, wrap=True)
     return _FAILED if failed else 0
+
+
+def suggest(
+    name: str = typer.Argument(help="The dataset."), *, as_json: bool = JSON_OPTION
+) -> None:
+    """Print expectations for triune.toml that the recorded version meets."""
+    from triune.app.context import Context
+    from triune.data.expect.toml import text
+
+    context = Context(here())
+    try:
+        with spinner(quiet=as_json) as tell:
+            found = context.expectations.suggest(name, on_progress=tell)
+    finally:
+        context.close()
+    if as_json:
+        expected = [t.model_dump(mode="json", exclude_defaults=True) for t in found.tables]
+        facts = {"name": found.name, "version": found.version, "expect": expected}
+        print_json({**facts, "skipped": found.skipped, "toml": text(found)})
+        return
+    typer.echo(text(found), nl=False)
 
 
 _FAILED = 8

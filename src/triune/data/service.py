@@ -269,6 +269,22 @@ class Data:
         hashed = self._index.hashes(self.path(old.name))
         return compared(old.ref, "on disk", self._facts(old), contents.facts(hashed))
 
+    def files(self, version: str, *, on_disk: bool = False) -> dict[str, Path]:
+        """The files of a version by their names, where they can be read; not to be written to.
+
+        With ``on_disk`` what lies in the workspace, else what is stored, fetched if need be.
+
+        Raises
+        ------
+        NotFound: ``dataset-version-unknown``, ``dataset-absent``, ``dataset-content-missing``.
+        Unavailable: ``remote-unreachable``.
+        """
+        wanted = self.find(version)
+        if on_disk:
+            return contents.names(self.path(wanted.name))
+        objects = self._store.objects(wanted.content)
+        return {name or wanted.path.name: path for name, path in objects.items()}
+
     def _facts(self, version: DatasetVersion) -> tuple[FileFacts, ...]:
         """Every file of a version, from its event, or from its content where there are too many."""
         if version.files or not version.count:

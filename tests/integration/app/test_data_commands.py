@@ -68,3 +68,40 @@ def test_tables_for_people(
     out = capsys.readouterr().out
     assert "sales" in out
     assert "unversioned" in out
+
+
+def test_tables_of_two_versions_as_json_as_a_table_and_as_a_picture(
+    triune: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    triune("build")
+    triune("add", "sales")
+    (tmp_path / "shop/data/sales/a.csv").write_text("x,y\n1,2\n3,x\n")
+    found = triune("diff", "sales", "--plot", "out/p.svg")
+    assert [one["name"] for one in found["files"]] == ["a.csv"]
+    (table,) = found["tables"]
+    assert table["schema"] == [
+        {"column": "y", "change": "retyped", "before": "BIGINT", "after": "VARCHAR"}
+    ]
+    (column,) = table["columns"]
+    assert (column["name"], column["level"], column["psi"]) == ("x", "same", 0.0)
+    assert column["before"]["mean"] == 2.0
+    assert Path(found["plot"]).read_text().startswith("<?xml")
+    assert triune("diff", "sales", "--no-tables")["tables"] == []
+    with pytest.raises(SystemExit):
+        main(["data", "diff", "sales"])
+    assert "type BIGINT → VARCHAR" in capsys.readouterr().out
+
+
+def test_a_broken_table_ends_the_comparison_with_its_exit_code(
+    triune: Call, tmp_path: Path
+) -> None:
+    triune("build")
+    triune("add", "sales")
+    (tmp_path / "shop/data/sales/a.csv").write_text('x,y\n1,2\n"3')
+    (table,) = triune("diff", "sales", code=6)["tables"]
+    assert table["unreadable"]["error"] == "table-broken"
+    assert table["unreadable"]["context"] == "on disk: a.csv"
+
+
+def test_a_picture_of_an_unknown_kind_is_refused_before_anything_is_read(triune: Call) -> None:
+    assert triune("diff", "nothing", "--plot", "p.gif", code=2)["error"] == "plot-format-unknown"

@@ -67,7 +67,7 @@ def _shape(name: str, schema: pa.Schema, table: ExpectTable) -> Iterator[Failure
         if column not in schema.names:
             if rule.required:
                 yield Failure(name, column, "the column is missing", 1, mend="Add it.")
-        elif rule.type is not None and not _is(rule.type, schema.field(column).type):
+        elif rule.type is not None and not is_type(rule.type, schema.field(column).type):
             words = f"the column holds {schema.field(column).type}, not {rule.type.value}"
             yield Failure(name, column, words, 1, mend="Write it with its own type.")
     for column in table.unique:
@@ -79,7 +79,8 @@ def _shape(name: str, schema: pa.Schema, table: ExpectTable) -> Iterator[Failure
                 yield Failure(name, column, "the column is not expected", 1, mend="List it.")
 
 
-def _is(wanted: ColumnType, found: pa.DataType) -> bool:
+def is_type(wanted: ColumnType, found: pa.DataType) -> bool:
+    """Whether a column of Arrow's type ``found`` holds what is wanted."""
     import pyarrow.types as t
 
     if t.is_dictionary(found):
@@ -166,12 +167,13 @@ def _unique(path: Path, name: str, table: ExpectTable, keys: list[str]) -> Itera
     schema = set(tables.schema(path).names)
     groups += [[c] for c, rule in table.columns.items() if rule.unique and c in schema]
     for columns in groups:
-        count, examples = _twice(path, columns)
+        count, examples = twice(path, columns)
         if count:
             yield Failure(name, ", ".join(columns), "occurs more than once", count, examples)
 
 
-def _twice(path: Path, columns: list[str]) -> tuple[int, tuple[str, ...]]:
+def twice(path: Path, columns: list[str]) -> tuple[int, tuple[str, ...]]:
+    """How many combinations of the columns' values occur more than once, and a few of them."""
     import duckdb
 
     names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)

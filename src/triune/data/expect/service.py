@@ -11,7 +11,10 @@ from triune.core.workspace import Workspace
 from triune.data import contents
 from triune.data.expect import check
 from triune.data.expect.model import Checked, Failure, digest
+from triune.data.expect.seen import look
+from triune.data.expect.suggest import Suggestion, suggested
 from triune.data.expect.tables import is_table
+from triune.data.globs import matches
 from triune.data.ports import Log
 from triune.data.service import Data
 from triune.ledger.envelope import event
@@ -79,6 +82,30 @@ class Expectations:
             return
         refuse(self.check(name, on_progress=on_progress))
 
+    def suggest(self, name: str, *, on_progress: Progress = _silent) -> Suggestion:
+        """Expectations that the recorded version in the workspace meets, with room to move.
+
+        Raises
+        ------
+        NotFound: ``dataset-unknown``, ``dataset-unversioned``, ``dataset-without-tables``.
+        Refused: (``dataset-changed``) the bytes are not the recorded version's;
+            (``table-broken``) naming the table that cannot be read.
+        """
+        version = self._data.current(name)
+        found = {n: p for n, p in contents.names(version.path).items() if is_table(p)}
+        if not found:
+            raise NotFound(
+                "dataset-without-tables",
+                f"dataset {name!r} holds no table",
+                context=str(version.path),
+                hint="Tables end in .parquet or .csv.",
+            )
+        seen = []
+        for file, path in found.items():
+            on_progress(f"looking at {name}/{file}")
+            seen.append(look(path, file))
+        return suggested(name, version.ref, seen)
+
     def _passed(self, name: str) -> bool:
         version, wanted = self._data.recorded(name).ref, digest(self._tables(name))
         query = Query(kind=CHECKED, subject=version, newest_first=True)
@@ -134,12 +161,6 @@ def refuse(checked: Checked) -> None:
 
 
 def _matching(files: dict[str, Path], table: ExpectTable) -> dict[str, Path]:
-    from fnmatch import fnmatch
-
-    pattern = table.files
     return {
-        name: path
-        for name, path in files.items()
-        if is_table(path)
-        and (fnmatch(name, pattern) or (pattern.startswith("**/") and fnmatch(name, pattern[3:])))
+        name: path for name, path in files.items() if is_table(path) and matches(name, table.files)
     }

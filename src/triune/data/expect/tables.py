@@ -62,7 +62,7 @@ def batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
         raise broken(path, error) from error
 
 
-def broken(path: Path, error: Exception) -> Refused:
+def broken(path: Path | str, error: Exception) -> Refused:
     """The error for a table that cannot be read."""
     return Refused(
         "table-broken",
