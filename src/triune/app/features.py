@@ -90,6 +90,8 @@ def pinned(context: Context, features: Sequence[str]) -> Pinned:
         tuple(view.ref for view in views.values()),
         tuple(view.layout.to_json() for view in views.values()),
         {feature: f"{view.name}:{feature}" for view, feature in asked},
+        {feature: dict(view.features)[feature] for view, feature in asked},
+        {key: kind for view in views.values() for key, kind in view.keys},
     )
 
 

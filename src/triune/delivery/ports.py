@@ -114,12 +114,15 @@ class Pinned:
     """The versions of feature views that are applied now.
 
     ``refs``: their references; ``layouts``: how each is packed; ``features``: each feature by its
-    own name, as ``view:feature``.
+    own name, as ``view:feature``; ``types``: Feast's value type of each feature; ``keys``: that of
+    each join key.
     """
 
     refs: tuple[str, ...]
     layouts: tuple[Mapping[str, Any], ...]
     features: Mapping[str, str]
+    types: Mapping[str, str]
+    keys: Mapping[str, str]
 
 
 class Views(Protocol):

@@ -11,6 +11,7 @@ from triune.core.config import EndpointTable
 from triune.core.errors import NotFound, Refused
 from triune.core.ids import kind_of
 from triune.core.workspace import Workspace
+from triune.delivery.fitting import refuse_misfits
 from triune.delivery.ports import Log, Missing, Models, ModelVersion, Views
 from triune.delivery.release import (
     Bundle,
@@ -71,6 +72,7 @@ class Releases:
         NotFound: ``features-not-applied``, ``feature-view-unknown``, ``feature-unknown``.
         Refused: (``release-ancestry-incomplete``) unless forced; the force is recorded.
         Refused: (``release-online-unfit``) what it looks up are no inputs of the endpoint.
+        Refused: (``release-feature-unfit``) a feature's type cannot feed the input of its name.
         Refused: whatever the registry refuses the model for.
         """
         version = self._models.resolve(model)
@@ -180,6 +182,7 @@ class Releases:
                 context=f'[endpoints."{endpoint}".online]',
                 hint="Name features as the inputs they fill, and declare every input.",
             )
+        refuse_misfits(endpoint, pinned, table.online.entities, table.inputs)
         online = Online(
             dict(table.online.entities),
             pinned.features,

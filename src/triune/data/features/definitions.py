@@ -15,6 +15,7 @@ from feast import Entity, FeatureService, FeatureView, FileSource, OnDemandFeatu
 from feast.value_type import ValueType
 
 from triune.core.errors import ConfigError, Problem
+from triune.data.features import kinds
 from triune.data.features.online.layout import ViewLayout
 from triune.data.features.views import View
 
@@ -102,7 +103,7 @@ def _view(
 ) -> View | None:
     source, mistakes = view.batch_source, []
     keys = _keys(view, entities)
-    features = [(one.name, one.dtype.to_value_type().name) for one in view.features]
+    features = [(one.name, _kind(one.dtype)) for one in view.features]
     if not isinstance(source, FileSource):
         mistakes.append(("source", "its table is not a FileSource", "Use a Parquet or CSV file."))
     elif not source.timestamp_field:
@@ -111,10 +112,7 @@ def _view(
         mistakes.append(("schema", "it declares no feature", "List its features as Field(...)."))
     if not keys:
         mistakes.append(("entities", "it has no entity", "Give it the entity it is about."))
-    for name, kind in keys:
-        if kind == "UNKNOWN":
-            what = f"the type of join key {name} is not known"
-            mistakes.append(("entities", what, "Give the entity a value_type."))
+    mistakes += _mistyped(view, keys, features)
     for what, words, mend in mistakes:
         problems.append(Problem(f"feature view {view.name}", what, words, mend))
     if mistakes:
@@ -137,10 +135,39 @@ def _view(
 def _keys(view: FeatureView, entities: dict[str, Entity]) -> list[tuple[str, str]]:
     """Join keys and their types: as defined, or as Feast's registry has them."""
     if view.entity_columns:
-        return [(one.name, str(one.dtype.to_value_type().name)) for one in view.entity_columns]
+        return [(one.name, _kind(one.dtype)) for one in view.entity_columns]
     named = [entities[name] for name in view.entities if name in entities]
     unknown = ValueType.UNKNOWN
     return [(one.join_key, str((one.value_type or unknown).name)) for one in named]
+
+
+def _kind(dtype: Any) -> str:
+    """The value type's name; empty for a type that Feast lets be written down, and never stored."""
+    try:
+        return str(dtype.to_value_type().name)
+    except KeyError:
+        return ""
+
+
+def _mistyped(
+    view: FeatureView, keys: Sequence[tuple[str, str]], features: Sequence[tuple[str, str]]
+) -> list[tuple[str, str, str]]:
+    """Keys and features of types that cannot be stored."""
+    mistakes = []
+    for name, kind in keys:
+        if kind == "UNKNOWN":
+            what = f"the type of join key {name} is not known"
+            mistakes.append(("entities", what, "Give the entity a value_type."))
+        elif kind not in kinds.KEYS:
+            what = f"join key {name} is {kind}, by which nothing can be looked up"
+            mistakes.append(("entities", what, f"Use one of {', '.join(sorted(kinds.KEYS))}."))
+    types = {one.name: one.dtype for one in view.features}
+    for name, kind in features:
+        if kind not in kinds.FEATURES:
+            what = f"feature {name} is {types[name]}, which Feast cannot store"
+            mend = "Use another type: Bytes, String or Json hold anything."
+            mistakes.append(("schema", what, mend))
+    return mistakes
 
 
 def _near(path: str, root: Path) -> str:

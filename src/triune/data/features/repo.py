@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from triune.core.errors import TriuneError
+from triune.data.features.intervals import Interval
 
 OFFLINE = "triune.data.features.offline.DuckDBOfflineStore"
 ONLINE = "triune.data.features.online.store.PackedOnlineStore"
@@ -58,15 +59,25 @@ def open_store(settings: Settings) -> Any:
     return FeatureStore(repo_path=str(settings.root), config=config)
 
 
-def apply(settings: Settings, objects: Sequence[Any]) -> None:
+def apply(
+    settings: Settings,
+    objects: Sequence[Any],
+    *,
+    changed: Sequence[str] = (),
+    intervals: Mapping[str, Sequence[Interval]] | None = None,
+) -> None:
     """Make Feast's registry say what the definitions say; idempotent.
+
+    ``changed`` names views of which there is another version now: what the registry knows of the
+    old version's materialisations is dropped. ``intervals`` is what `tell` takes.
 
     Raises
     ------
     TriuneError: (``feast-failed``) with what Feast said.
     """
     try:
-        _apply(settings, objects)
+        _apply(settings, objects, changed)
+        _tell(settings, intervals or {})
     except Exception as error:
         raise TriuneError(
             "feast-failed",
@@ -77,7 +88,41 @@ def apply(settings: Settings, objects: Sequence[Any]) -> None:
         ) from error
 
 
-def _apply(settings: Settings, objects: Sequence[Any]) -> None:
+def tell(settings: Settings, intervals: Mapping[str, Sequence[Interval]]) -> None:
+    """Tell Feast's registry which times of each view were materialised, where it does not know.
+
+    Idempotent. The registry is read and written in two steps: one caller at a time.
+
+    Raises
+    ------
+    TriuneError: (``feast-registry-behind``) with what Feast said.
+    """
+    try:
+        _tell(settings, intervals)
+    except Exception as error:
+        raise TriuneError(
+            "feast-registry-behind",
+            "the rows are online and in the ledger, but Feast's registry could not be told: "
+            f"{type(error).__name__}: {error}",
+            context=str(settings.root),
+            hint="`triune status` shows whether its database runs. The next `triune features "
+            "materialize` or `apply` tells it what it lacks.",
+        ) from error
+
+
+def _tell(settings: Settings, intervals: Mapping[str, Sequence[Interval]]) -> None:
+    if not intervals:
+        return
+    registry = open_store(settings).registry
+    for name, told in intervals.items():
+        view = registry.get_feature_view(name, settings.project, allow_cache=False)
+        known = set(view.materialization_intervals)
+        for start, end in told:
+            if (start, end) not in known:
+                registry.apply_materialization(view, settings.project, start, end)
+
+
+def _apply(settings: Settings, objects: Sequence[Any], changed: Sequence[str]) -> None:
     from feast import Entity, FeatureService, FeatureView
     from feast.data_source import DataSource
 
@@ -85,7 +130,14 @@ def _apply(settings: Settings, objects: Sequence[Any]) -> None:
     named = {(type(one), one.name) for one in objects}
     known = [*store.list_feature_services(), *store.list_batch_feature_views()]
     gone = [one for one in known if (type(one), one.name) not in named]
+    _forget(store, {one.name for one in known if isinstance(one, FeatureView)} & set(changed))
     kinds = (Entity, DataSource, FeatureView, FeatureService)
     store.apply(
         [one for one in objects if isinstance(one, kinds)], objects_to_delete=gone, partial=not gone
     )
+
+
+def _forget(store: Any, names: Collection[str]) -> None:
+    """Drop views before they are applied again: else Feast carries their materialisations over."""
+    for name in names:
+        store.registry.delete_feature_view(name, store.project)

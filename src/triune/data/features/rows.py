@@ -51,8 +51,9 @@ def _values(view: View, name: str, kind: str, columns: Mapping[str, Any]) -> lis
     try:
         if is_plain(kind):
             return _plain(kind, column)
-        return [_packed(kind, value) for value in column.to_pylist()]
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        values = column.to_pylist(maps_as_pydicts="strict")
+        return [_packed(kind, value) for value in values]
+    except (pa.ArrowException, TypeError, ValueError, KeyError, OverflowError) as error:
         raise unfit(view, f"column {name} is no {kind}: {error}", f"it is {column.type}") from error
 
 

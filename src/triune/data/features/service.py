@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from triune.core.errors import Conflict, NotFound, Refused
 from triune.core.files import locked, own_folder
 from triune.core.workspace import Workspace
-from triune.data.features import asof, events, rows
+from triune.data.features import asof, events, intervals, rows
 from triune.data.features.asof import Source
 from triune.data.features.catalog import Catalog
 from triune.data.features.events import Materialized
@@ -126,7 +126,12 @@ class Features:
             _refuse_in_use(changes, beside=beside)
             on_progress("applying them to Feast's registry")
             own_folder(self._workspace.home / "features")
-            repo.apply(self._settings, found.objects)
+            repo.apply(
+                self._settings,
+                found.objects,
+                changed=[change.name for change in changes if change.what == "changed"],
+                intervals=intervals.of_views(self._log, found.views),
+            )
             self._record(found.views, changes)
             self.catalog.keep(found.views)
         return changes
@@ -179,13 +184,15 @@ class Features:
         """Bring the newest value of each entity online, from event times ``start`` to ``end``.
 
         Defaults: from the end of the last one (with the same version of the view) to now.
-        Idempotent, since the newest event time wins: killed, it is simply done again.
+        Idempotent, since the newest event time wins: killed, it is simply done again. Feast's
+        registry is told of it, and of what it was not told before.
 
         Raises
         ------
         NotFound: ``feature-view-unknown``, ``features-not-applied``.
         Refused: ``feature-window-reversed``; ``feature-source-missing``, ``feature-source-broken``.
         Unavailable: (``online-store-unreachable``).
+        TriuneError: (``feast-registry-behind``) the rows are online, Feast's registry is not told.
         """
         until = _aware(end) if end else datetime.now(UTC)
         since = _aware(start) if start else None
@@ -195,8 +202,8 @@ class Features:
                 f"the window ends ({until.isoformat()}) before it begins ({since.isoformat()})",
                 hint="Give --from the earlier time and --to the later one.",
             )
-        done = []
-        for view in self.catalog.find(names):
+        done, views = [], self.catalog.find(names)
+        for view in views:
             begin = since or self._last_end(view, until)
             on_progress(f"reading {view.name}")
             table = asof.latest(self._source(view), begin, until)
@@ -213,7 +220,15 @@ class Features:
             )
             self._log.record([event])
             done.append(told)
+        on_progress("telling Feast's registry")
+        self._tell(views)
         return done
+
+    def _tell(self, views: Sequence[View]) -> None:
+        from triune.data.features import repo
+
+        with locked(self._workspace.state / "features.lock"):
+            repo.tell(self._settings, intervals.of_views(self._log, views))
 
     def _last_end(self, view: View, until: datetime) -> datetime | None:
         """Where the last materialisation of this version and this table's content ended."""

@@ -14,7 +14,7 @@ import hiredis
 
 from triune.core.errors import TriuneError
 from triune.data.features.online.asynchronous import AsyncValkey
-from triune.data.features.online.layout import ViewLayout
+from triune.data.features.online.layout import Odd, ViewLayout
 from triune.data.features.online.places import place
 from triune.data.features.online.plan import compile
 from triune.data.features.online.ports import Place, Request
@@ -62,7 +62,7 @@ class FeatureLookup:
             self._say(error)
             return None
         answer = self._plan.answer(found, rows, time.time_ns() // 1_000)
-        return {name: answer.columns[feature] for name, feature in self._names.items()}
+        return {name: _known(answer.columns[feature]) for name, feature in self._names.items()}
 
     def _say(self, error: Exception) -> None:
         """Once a second at most: an outage is not a line for each request."""
@@ -70,6 +70,13 @@ class FeatureLookup:
         if now - self._said >= 1.0:
             self._said = now
             log.warning("the online store is away: %s: %s", type(error).__name__, error)
+
+
+def _known(values: list[Any]) -> list[Any]:
+    """The values; one of another type than declared counts as missing: no model knows it."""
+    if any(type(value) is Odd for value in values):
+        return [None if type(value) is Odd else value for value in values]
+    return values
 
 
 def _source(settings: Mapping[str, Any]) -> _Source:

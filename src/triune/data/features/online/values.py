@@ -10,12 +10,18 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from triune.data.features.online.layout import NULL, Odd, is_plain
 
-_AS_BYTES = frozenset({"PDF_BYTES", "IMAGE_BYTES"})
+_FIELDS = {
+    "PDF_BYTES": "bytes_val",
+    "IMAGE_BYTES": "bytes_val",
+    "VALUE_LIST": "list_val",
+    "VALUE_SET": "set_val",
+}
+"""The fields that are not named for their type."""
 
 
 def field_of(kind: str) -> str:
     """The field of Feast's Value that holds a value type."""
-    return "bytes_val" if kind in _AS_BYTES else f"{kind.lower()}_val"
+    return _FIELDS.get(kind, f"{kind.lower()}_val")
 
 
 def packable(kind: str, value: Any) -> Any:

@@ -12,6 +12,10 @@ from triune.data.features.online import keys
 from triune.data.features.online.layout import ViewLayout
 from triune.data.features.online.ports import Place, Stored
 
+EARLIEST_US = -62_135_596_800_000_000
+LATEST_US = 253_402_300_799_999_999
+"""The first and last microsecond of the years 1 to 9999: Feast's event times end there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -52,6 +56,7 @@ def packed(layout: ViewLayout, rows: Iterable[Row]) -> Iterator[Stored]:
     begin = keys.prefix(layout.project, sorted(layout.join_keys))
     for row in rows:
         try:
+            _timely(row.event_us)
             key = keys.key(begin, [row.entity[i] for i in order])
             stored = layout.pack(row.values, row.event_us, row.created_us)
         except (TypeError, struct.error, IndexError, OverflowError) as error:
@@ -62,3 +67,8 @@ def packed(layout: ViewLayout, rows: Iterable[Row]) -> Iterator[Stored]:
                 hint="Give each feature a value of its type, or None.",
             ) from error
         yield Stored(key, layout.field, stored)
+
+
+def _timely(event_us: int) -> None:
+    if not EARLIEST_US <= event_us <= LATEST_US:
+        raise OverflowError(f"its event time, {event_us} µs, is outside the years 1 to 9999")
