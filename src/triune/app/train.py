@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from triune.app.context import Context
+from triune.ledger.lineage import Gap
 from triune.models.registry.model import ModelVersion
 from triune.models.tracking.model import RunRecord, Value
 from triune.models.training.process import OnProgress
@@ -15,10 +16,12 @@ from triune.models.training.service import Trainer
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A finished run, and the model version made of it, if one was."""
+    """A finished run, the model version made of it, if one was, and what is not known of its
+    ancestry."""
 
     run: RunRecord
     version: ModelVersion | None
+    gaps: tuple[Gap, ...] = ()
 
 
 def train(
@@ -41,6 +44,7 @@ def train(
         context.expectations.require(table.dataset)
     trainer = Trainer(context.workspace, context.ledger, context.data)
     run = trainer.train(name, params=params, seed=seed, on_progress=on_progress)
+    gaps = context.ledger.missing(run.ref)
     if not register or MODEL not in run.artifacts:
-        return Trained(run, None)
-    return Trained(run, context.registry.register(run.id))
+        return Trained(run, None, gaps)
+    return Trained(run, context.registry.register(run.id), gaps)

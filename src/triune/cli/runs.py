@@ -197,7 +197,11 @@ def _rows(first: RunRecord, second: RunRecord) -> Iterator[tuple[str, Any, Any, 
 def _facts(record: RunRecord) -> dict[str, Any]:
     roles = dict.fromkeys(role for _, role in record.inputs)
     inputs = {r: ", ".join(ref for ref, role in record.inputs if role == r) for r in roles}
-    return {"name": record.name, "status": record.status.value, **inputs, **record.details}
+    facts = {"name": record.name, "status": record.status.value, **inputs, **record.details}
+    if record.reads is not None:
+        counts = record.reads.counts.items()
+        facts["files read"] = ", ".join(f"{count} {kind}" for kind, count in counts)
+    return facts
 
 
 def _marked(name: str, one: Any, other: Any, same: bool) -> list[Text]:

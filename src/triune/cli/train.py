@@ -49,7 +49,7 @@ def train(
     finally:
         context.close()
     if as_json:
-        print_json({"run": done.run, "version": done.version})
+        print_json({"run": done.run, "version": done.version, "gaps": done.gaps})
     else:
         _show(done)
 
@@ -61,6 +61,10 @@ def _show(done: Trained) -> None:
         typer.echo(f"  {metrics}")
     if done.version is not None:
         typer.echo(f"  registered as {done.version.ref}; its card: {done.version.card}")
+    if done.gaps:
+        typer.echo("Not reproducible as it stands; a release of it would be refused:", err=True)
+    for gap in done.gaps:
+        typer.echo(f"  {gap.what}", err=True)
 
 
 def _parsed(items: list[str], table: TrainingTable | None) -> dict[str, Value]:

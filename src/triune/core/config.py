@@ -111,6 +111,11 @@ class TrainingTable(StrictTable):
     params: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="parameters, recorded with the run"
     )
+    outside: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="patterns of files and peers (`tcp://host:port`) it reads that are not data",
+    )
 
 
 class InputTable(StrictTable):

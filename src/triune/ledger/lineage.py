@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from triune.core.ids import kind_of
 from triune.ledger.envelope import Edge, Event
+from triune.ledger.reading import unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ class Graph:
             Gap(ref, f"that it was made from {parent} was told, and is not there any more")
             for parent in sorted(told - there)
         ]
+        gaps += [Gap(ref, what) for what in unseen(event)] if event else []
         known = {kind_of(parent) for parent in there}
         gaps += [
             Gap(ref, f"no {kind} is known that it was made from")

@@ -32,6 +32,14 @@ class DatasetVersion(Protocol):
 class Datasets(Protocol):
     """Versioned data."""
 
+    def names(self) -> tuple[str, ...]:
+        """The datasets that the workspace declares."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """Where the workspace keeps a dataset."""
+        ...
+
     def current(self, name: str) -> DatasetVersion:
         """The version whose bytes lie in the workspace, every one of them checked.
 

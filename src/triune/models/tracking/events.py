@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import structs
+
 from triune.ledger.envelope import Edge, Event, event
+from triune.models.tracking.frames import Reads
 from triune.models.tracking.model import RunRecord
+
+WATCHED = "watched"
+"""The detail of a run whose reads are watched."""
 
 
 def started(record: RunRecord, workspace: str) -> Event:
     """``run.started``, with the lineage from the run to what it is made from."""
+    seen = record.reads.inputs if record.reads else ()
+    declared = [one for one in record.inputs if one not in seen]
     return event(
         "run.started",
         record.ref,
@@ -26,12 +34,13 @@ def started(record: RunRecord, workspace: str) -> Event:
             "pid": record.pid,
             "details": dict(record.details),
         },
-        edges=tuple(Edge(record.ref, parent, role) for parent, role in record.inputs),
+        edges=tuple(Edge(record.ref, parent, role) for parent, role in declared),
     )
 
 
 def finished(record: RunRecord, workspace: str) -> Event:
-    """``run.finished``, with status, parameters, last metrics and duration in seconds."""
+    """``run.finished``, with status, parameters, last metrics, duration in seconds, and, of a run
+    that was to be watched, what it was seen to read; with the whole lineage from the run."""
     if record.ended is None:
         raise ValueError(f"{record.ref} has not ended")
     return event(
@@ -51,8 +60,26 @@ def finished(record: RunRecord, workspace: str) -> Event:
             "metrics": _plain(record.metrics),
             "artifacts": dict(record.artifacts),
             "seconds": record.seconds,
+            **({"reads": _reads(record.reads)} if WATCHED in record.details else {}),
         },
+        edges=tuple(Edge(record.ref, parent, role) for parent, role in record.inputs),
     )
+
+
+def _reads(reads: Reads | None) -> dict[str, Any] | None:
+    """What was seen, as the ledger judges it; None when the run ended without being told."""
+    if reads is None:
+        return None
+    return {
+        "capture": reads.capture,
+        "unversioned": [structs.asdict(one) for one in reads.unversioned],
+        "more": reads.more,
+        "connections": list(reads.connections),
+        "outside": list(reads.outside),
+        "counts": dict(reads.counts),
+        "lost": reads.lost,
+        "failed": reads.failed,
+    }
 
 
 def _plain(metrics: Mapping[str, float]) -> dict[str, Any]:

@@ -75,6 +75,44 @@ class Artifact(msgspec.Struct, frozen=True, array_like=True, tag="artifact"):
     size: int
 
 
+class Unversioned(msgspec.Struct, frozen=True, array_like=True):
+    """A file that was read and that no version records; ``why`` says what would have.
+
+    ``digest`` is empty when the file was gone or changed when the run ended.
+    """
+
+    path: str
+    digest: str
+    size: int
+    why: str
+
+
+class Reads(msgspec.Struct, frozen=True, array_like=True, tag="reads"):
+    """What the run was seen to read.
+
+    Attributes
+    ----------
+    capture: how it was seen: ``kernel`` all of it, ``python`` only what Python code opened
+    inputs: versions that were read, as (reference, role)
+    unversioned: files that no version records; ``more`` counts those not listed
+    connections: peers outside the run that it connected to
+    outside: files and peers that the workspace declares to be no data
+    counts: files by what they are: data, code, environment, own
+    failed: why the reads could not be told apart, when they could not
+    """
+
+    time: int
+    capture: str
+    inputs: list[tuple[str, str]] = []
+    unversioned: list[Unversioned] = []
+    more: int = 0
+    connections: list[str] = []
+    outside: list[str] = []
+    counts: dict[str, int] = {}
+    lost: int = 0
+    failed: str = ""
+
+
 class Finish(msgspec.Struct, frozen=True, array_like=True, tag="finish"):
     """The last frame. ``error`` is the reason when the status is not ``finished``."""
 
@@ -83,7 +121,7 @@ class Finish(msgspec.Struct, frozen=True, array_like=True, tag="finish"):
     error: str = ""
 
 
-Frame = Begin | Metrics | Params | Tags | Artifact | Finish
+Frame = Begin | Metrics | Params | Tags | Artifact | Reads | Finish
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frame)

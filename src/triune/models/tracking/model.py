@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from triune.core.ids import reference
-from triune.models.tracking.frames import Artifact, Begin, Finish, Frame, Metrics, Params, Tags
+from triune.models.tracking.frames import (
+    Artifact,
+    Begin,
+    Finish,
+    Frame,
+    Metrics,
+    Params,
+    Reads,
+    Tags,
+)
 
 Value = str | int | float | bool
 
@@ -30,8 +39,9 @@ class RunRecord:
     """All that is known of a run but the histories of its metrics.
 
     Times are microseconds since 1970 UTC; ``metrics`` holds the last value of each.
-    ``inputs`` are lineage parents as (reference, role); ``details`` are facts about the
-    execution itself: training, seed, threads.
+    ``inputs`` are lineage parents as (reference, role), those it was seen to read among them;
+    ``details`` are facts about the execution itself: training, seed, threads. ``reads`` is None
+    when nobody watched the run, or it ended before it was told what had been seen.
     """
 
     id: str
@@ -51,6 +61,7 @@ class RunRecord:
     error: str
     started_event: str
     finished_event: str
+    reads: Reads | None = None
 
     @property
     def ref(self) -> str:
@@ -77,6 +88,7 @@ class Folding:
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
+    reads: Reads | None = None
 
     def take(self, frame: Frame) -> None:
         """Fold one more frame in."""
@@ -90,6 +102,8 @@ class Folding:
                 self.tags.update(labels)
             case Artifact(name=name, digest=digest):
                 self.artifacts[name] = digest
+            case Reads():
+                self.reads = self.reads or frame
             case Begin():
                 self.begin = self.begin or frame
             case Finish():
@@ -112,12 +126,15 @@ class Folding:
             params=dict(self.params),
             tags=dict(self.tags),
             metrics=dict(self.metrics),
-            inputs=tuple(begin.inputs),
+            inputs=tuple(
+                dict.fromkeys([*begin.inputs, *(self.reads.inputs if self.reads else ())])
+            ),
             details=dict(begin.details),
             artifacts=dict(self.artifacts),
             error=finish.error if finish else "",
             started_event=begin.started_event,
             finished_event=begin.finished_event,
+            reads=self.reads,
         )
 
 

@@ -25,7 +25,16 @@ from triune.ledger.envelope import person
 from triune.models.ports import EventSink
 from triune.models.tracking import events
 from triune.models.tracking.folders import RunFolders
-from triune.models.tracking.frames import Artifact, Begin, Finish, Frame, Metrics, Params, Tags
+from triune.models.tracking.frames import (
+    Artifact,
+    Begin,
+    Finish,
+    Frame,
+    Metrics,
+    Params,
+    Reads,
+    Tags,
+)
 from triune.models.tracking.journal import JournalWriter, read
 from triune.models.tracking.keeping import keep, measure
 from triune.models.tracking.model import RunStatus, Value, fold
@@ -139,6 +148,10 @@ class Run:
         size, digest = measure(target)
         self._write(Artifact(time.time_ns() // 1000, file_name, digest, size))
         return target
+
+    def reads(self, seen: Reads) -> None:
+        """Record what the run was seen to read; whoever watches it tells it."""
+        self._write(seen)
 
     def finish(self, status: RunStatus = RunStatus.FINISHED, error: str = "") -> None:
         """End the run; only the first call, in the process that began it, does anything."""

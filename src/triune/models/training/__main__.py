@@ -1,4 +1,8 @@
-"""The process that trains: ``python -m triune.models.training`` with a spec on standard input."""
+"""The process that trains: ``python -m triune.models.training [CHANNEL]``.
+
+Its spec comes on standard input; ``CHANNEL`` is the descriptor of a socket whose other end
+watches what this process reads.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sys
 import traceback
 from pathlib import Path
@@ -15,7 +20,9 @@ from pathlib import Path
 import msgspec
 
 from triune.core import entrypoints
+from triune.core.reads.watched import Watched
 from triune.core.workspace import Workspace
+from triune.models.tracking.frames import Reads
 from triune.models.tracking.session import Run, start
 from triune.models.training import features
 from triune.models.training.context import TrainingContext
@@ -27,6 +34,7 @@ _PR_SET_PDEATHSIG = 1
 def main() -> int:
     """Run one training; 0 when it finished. Its end is in the run's journal either way."""
     _die_with_parent()
+    watched = Watched.begin(socket.socket(fileno=int(sys.argv[1]))) if sys.argv[1:] else None
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=TrainingSpec)
     run = start(
         spec.name,
@@ -43,6 +51,8 @@ def main() -> int:
                 _train(run, spec)
             finally:
                 _keep_output(run, Path(spec.log))
+                if watched is not None:
+                    run.reads(msgspec.json.decode(watched.end(), type=Reads))
     except Exception:
         traceback.print_exc()
         return 1

@@ -13,9 +13,12 @@ from pathlib import Path
 import msgspec
 
 from triune.core.errors import TriuneError
+from triune.core.reads.model import Seen
+from triune.core.reads.watcher import Watcher
 from triune.core.workspace import Workspace
 from triune.models.tracking import journal
 from triune.models.tracking.folders import RunFolders
+from triune.models.tracking.frames import Reads
 from triune.models.tracking.model import Folding, RunRecord
 from triune.models.training.spec import TrainingSpec
 
@@ -26,8 +29,16 @@ LOG_TAIL_LINES = 15
 OnProgress = Callable[[RunRecord], None]
 
 
-def execute(spec: TrainingSpec, on_progress: OnProgress | None = None) -> None:
+def execute(
+    spec: TrainingSpec,
+    on_progress: OnProgress | None = None,
+    *,
+    sort: Callable[[Seen], Reads] | None = None,
+) -> None:
     """Run a prepared training in a child process and wait for it.
+
+    With ``sort``, everything that the child and its children read is watched, and what ``sort``
+    makes of it is recorded with the run.
 
     Raises
     ------
@@ -35,15 +46,20 @@ def execute(spec: TrainingSpec, on_progress: OnProgress | None = None) -> None:
     """
     log = Path(spec.log)
     log.parent.mkdir(parents=True, exist_ok=True)
+    watcher = None if sort is None else Watcher(lambda seen: msgspec.json.encode(sort(seen)))
+    channel = () if watcher is None else (watcher.theirs.fileno(),)
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "triune.models.training"],
+            [sys.executable, "-P", "-m", "triune.models.training", *map(str, channel)],
+            pass_fds=channel,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=spec.root,
             env={**os.environ, **_settings(spec)},
         )
+    if watcher is not None:
+        watcher.start()
     try:
         _feed(child, msgspec.json.encode(spec))
         _watch(child, RunFolders(Workspace(Path(spec.root))).journal(spec.run), on_progress)
@@ -66,6 +82,7 @@ def _settings(spec: TrainingSpec) -> dict[str, str]:
         "NUMEXPR_NUM_THREADS": threads,
         "MPLBACKEND": "Agg",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
 
 

@@ -16,10 +16,12 @@ from triune.ledger.service import Ledger
 from triune.models import environment, provenance
 from triune.models.ports import Datasets, DatasetVersion
 from triune.models.tracking.catalog import RunCatalog
+from triune.models.tracking.events import WATCHED
 from triune.models.tracking.folders import RunFolders
 from triune.models.tracking.model import RunRecord, Value
 from triune.models.training import features
 from triune.models.training.process import OnProgress, execute
+from triune.models.training.reads import Sorter
 from triune.models.training.spec import FEATURES_ROLE, FeatureSpec, TrainingSpec
 
 
@@ -63,7 +65,7 @@ class Trainer:
         self.ledger.record(prepared.events)
         catalog = RunCatalog(self.workspace, self.ledger)
         try:
-            execute(prepared.spec, on_progress)
+            execute(prepared.spec, on_progress, sort=self._sorter(name, prepared.spec).sort)
         finally:
             if RunFolders(self.workspace).journal(prepared.spec.run).is_file():
                 catalog.tell(prepared.spec.run)
@@ -121,10 +123,14 @@ class Trainer:
                 "seed": str(chosen),
                 "threads": str(pinned),
                 "lock": lock or "",
+                WATCHED: "reads",
             },
             tags={},
         )
         return Prepared(spec, tuple(events))
+
+    def _sorter(self, name: str, spec: TrainingSpec) -> Sorter:
+        return Sorter(self.workspace, self.datasets, spec, self._table(name).outside)
 
     def _table(self, name: str) -> TrainingTable:
         trainings = self.workspace.config.trainings
