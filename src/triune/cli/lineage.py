@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import typer
 
 from triune.cli.output import JSON_OPTION, here, print_json, print_table
 from triune.core.errors import CheckFailed
+from triune.core.ids import kind_of
+from triune.ledger.envelope import Event
+from triune.ledger.feeding import newest
 from triune.ledger.lineage import Coverage, Lineage
 from triune.ledger.service import Ledger
 
@@ -61,18 +65,22 @@ def _show_ancestors(ledger: Ledger, ref: str, form: Format) -> None:
         print_json(_openlineage(ledger, ref))
         return
     found = ledger.lineage(ref)
+    reads_features = any(kind_of(node.ref) == "features" for node in found.nodes())
+    fed = newest(ledger.fed_by(ref)) if reads_features else []
     if form is Format.JSON:
-        print_json(_as_dict(found))
+        print_json(_as_dict(found, fed))
         return
-    from triune.cli.lineage_tree import print_tree
+    from triune.cli.lineage_tree import print_fed, print_tree
 
     print_tree(found)
+    print_fed(fed)
 
 
-def _as_dict(found: Lineage) -> dict[str, object]:
+def _as_dict(found: Lineage, fed: Sequence[Event]) -> dict[str, object]:
     from triune.cli.lineage_tree import node_as_dict
 
     return {
+        "fed_by": [{"reference": one.subject, "time": one.at.isoformat()} for one in fed],
         "reference": found.root.ref,
         "complete": found.complete,
         "gaps": [{"reference": gap.ref, "what": gap.what} for gap in found.gaps],

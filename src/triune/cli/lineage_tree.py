@@ -43,6 +43,17 @@ def print_tree(found: Lineage) -> None:
         console.print(words, soft_wrap=True)
 
 
+def print_fed(events: Sequence[Event]) -> None:
+    """Print what wrote the looked-up features, the newest of each view or partition."""
+    if not events:
+        return
+    tree = Tree("its features were written by", guide_style="dim")
+    for event in events:
+        lines = "\n".join(f"[dim]{escape(line)}[/dim]" for line in facts(event))
+        tree.add(f"[bold blue]{escape(event.subject)}[/]\n{lines}")
+    screen().print(tree)
+
+
 def _grow(tree: Tree, node: Node) -> None:
     for parent in node.parents:
         _grow(tree.add(_label(parent)), parent)

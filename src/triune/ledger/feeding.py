@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from triune.core.ids import kind_of
 from triune.ledger import ancestry
 from triune.ledger.envelope import Event
@@ -35,3 +37,15 @@ def fed_by(store: Store, ref: str) -> list[Event]:
                     after.add(place)
                     found.append(event)
     return sorted(found, key=lambda event: event.time)
+
+
+def newest(events: Iterable[Event]) -> list[Event]:
+    """Of what fed something, oldest first: the last of each view and of each stream's partition."""
+    last: dict[tuple[object, ...], Event] = {}
+    for event in events:
+        if event.kind == CONSUMED:
+            place: tuple[object, ...] = (event.payload["stream"], event.payload["partition"])
+        else:
+            place = tuple(sorted(e.parent for e in event.edges if kind_of(e.parent) == "features"))
+        last[place] = event
+    return sorted(last.values(), key=lambda event: event.time)

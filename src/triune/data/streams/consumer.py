@@ -189,9 +189,18 @@ class Consumer:
                 self._broker.send(self.spec.dead, place.rejected)
                 place.rejected.clear()
             rows = list(packed(self.spec.layout, place.state.rows()))
+            self._fail(place.state)
             if rows or place.following != (place.stored or 0):
                 self._write(number, place, rows)
                 reader.committed({number: place.following})
+
+    def _fail(self, state: Partition) -> None:
+        """Say that values are missing because their `transform` fails."""
+        for what, count in state.failures.items():
+            if not self.gauges.failed_values:
+                self._tell(f"{self.spec.name}: values are missing, their transform fails: {what}")
+            self.gauges.failed_values += count
+        state.failures.clear()
 
     def _check_marks(self) -> None:
         """That nobody set the stream back, and the store did not lose its last writes, while

@@ -22,6 +22,7 @@ class Gauges:
     lag: dict[int, int] = field(default_factory=dict)
     watermark_us: int | None = None
     written: int = 0
+    failed_values: int = 0
     last_message: float | None = None
     state: str = "starting"
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
@@ -42,6 +43,7 @@ class Gauges:
             "lag": {str(partition): lag for partition, lag in self.lag.items()},
             "watermark_us": self.watermark_us,
             "written": self.written,
+            "failed_values": self.failed_values,
             "last_message": self.last_message,
             "at": time.time(),
         }
@@ -63,6 +65,7 @@ _FAMILIES = (
     ("triune_stream_freshness_seconds", "gauge", "Age of the newest event time applied."),
     ("triune_stream_events_total", "counter", "Messages read, by what became of them."),
     ("triune_stream_rows_written_total", "counter", "Rows that changed something online."),
+    ("triune_stream_failed_values_total", "counter", "Values missing as their transform failed."),
     ("triune_stream_latency_seconds", "histogram", "From the broker until readable online."),
 )
 
@@ -80,6 +83,8 @@ def _samples(name: str, one: Gauges, now: float) -> Iterable[str]:
             yield f'{name}{{{label},result="{result}"}} {count}'
     elif name == "triune_stream_rows_written_total":
         yield f"{name}{{{label}}} {one.written}"
+    elif name == "triune_stream_failed_values_total":
+        yield f"{name}{{{label}}} {one.failed_values}"
     else:
         yield from _histogram(name, label, one)
 

@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import heapq
 from bisect import insort
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
 from triune.core.stream_config import Aggregation
 from triune.data.features.online.writer import Row
-from triune.data.streams.model import Aggregate, Happened, Spec
+from triune.data.streams.model import Aggregate, Happened, Spec, Transform
 from triune.data.streams.sums import ExactSum
 
 Entity = tuple[Any, ...]
 _BEFORE_ALL = -(1 << 62)
+_LONGEST_FAILURE = 200
 
 
 class Taken(Enum):
@@ -82,7 +83,11 @@ class Kept:
 
 
 class Partition:
-    """The state of one partition. ``watermark`` is in microseconds since 1970."""
+    """The state of one partition.
+
+    ``watermark`` is in microseconds since 1970; ``failures`` counts, by what was raised, values
+    that a `transform` failed on since whoever looks at them last cleared it.
+    """
 
     def __init__(self, spec: Spec, watermark: int = _BEFORE_ALL) -> None:
         self._spec = spec
@@ -92,6 +97,7 @@ class Partition:
         self._seen: set[str] = set()
         self._seen_order: list[tuple[int, int, str]] = []
         self._trail: deque[tuple[int, int, str]] = deque()
+        self.failures: Counter[str] = Counter()
         self._unwindowed = any(one.window_us is None for one in spec.order)
         self._touched: set[Entity] = set()
         self._windows = {
@@ -179,8 +185,16 @@ class Partition:
         if value is None:
             value = one.empty
         if value is not None and one.transform is not None:
-            value = one.transform(value)
+            value = self._transformed(one.transform, value)
         return value
+
+    def _transformed(self, transform: Transform, value: float) -> float | None:
+        """The value; missing, and counted, where the workspace's function fails on it."""
+        try:
+            return float(transform(value))
+        except Exception as error:
+            self.failures[f"{type(error).__name__}: {error}"[:_LONGEST_FAILURE]] += 1
+            return None
 
     def _forget_ids(self) -> None:
         """An event that would be late by now need not be known any more, nor one that counts

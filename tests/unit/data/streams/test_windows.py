@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import given
@@ -161,3 +162,16 @@ def test_a_sum_is_exact_whatever_came_and_went(numbers: list[float], data: st.Da
         return
     assert total.value() == wanted
     assert math.copysign(1.0, total.value()) == math.copysign(1.0, wanted) or wanted == 0.0
+
+
+def test_a_value_whose_transform_fails_is_missing_and_counted() -> None:
+    base = spec()
+    root = replace(base.order[1], transform=math.sqrt)
+    partition = Partition(replace(base, order=(base.order[0], root, *base.order[2:])))
+    partition.take(0, happened(0, "a", 1, -4.0))
+    (row,) = partition.rows()
+    assert row.values[:2] == (1.0, None)
+    assert dict(partition.failures) == {"ValueError: math domain error": 1}
+    partition.take(1, happened(1, "a", 2, 8.0))
+    (row,) = partition.rows()
+    assert row.values[:2] == (2.0, 2.0)
