@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triune.core.config import Profile
-from triune.core.errors import NotFound
+from triune.core.errors import NotFound, Refused
 from triune.core.workspace import Workspace
 from triune.data.backends.restic import Restic
 from triune.data.backups.model import Manifest, Repository
-from triune.data.backups.ports import Databases, Objects
+from triune.data.backups.ports import Databases, Objects, WriteOnce
 from triune.data.backups.service import Backups
 from triune.operations.services.addresses import BUCKETS, DATABASE_USER, DATABASES, S3, Addresses
 from triune.operations.services.engines.binaries import of_system
@@ -20,15 +21,59 @@ from triune.operations.services.ports import HOST
 if TYPE_CHECKING:
     from triune.app.context import Context
 
+_KEYS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+)
 BUCKET = "backups"
+LOCKED = "backups-locked"
 
 
 def use_cases(context: Context) -> Backups:
     """The backups of a workspace."""
     repository = repository_of(context)
     return Backups(
-        context.workspace, context.ledger, restic(context.workspace, repository), Engines()
+        context.workspace,
+        context.ledger,
+        restic(context.workspace, repository),
+        Engines(),
+        vault(context, repository),
     )
+
+
+def vault(context: Context, repository: Repository) -> WriteOnce | None:
+    """The locked bucket that ``locked_days`` asks for; None where it asks for none.
+
+    Raises
+    ------
+    Refused: (``backup-bucket-unlocked``) the repository is a folder.
+    """
+    days = context.workspace.config.backup.locked_days if context.workspace.config.backup else 0
+    if not days:
+        return None
+    if not repository.url.startswith("s3:"):
+        raise Refused(
+            "backup-bucket-unlocked",
+            "a folder cannot be locked against changes",
+            context=repository.url,
+            hint="Name an S3 repository in [backup], or take `locked_days` out.",
+        )
+    from triune.data.backends.s3_lock import LockedBucket
+    from triune.operations.services.engines.s3_buckets import client
+
+    scheme, _, rest = repository.url.removeprefix("s3:").partition("://")
+    host, _, path = rest.partition("/")
+    bucket, _, prefix = path.partition("/")
+    known = repository.environment
+    s3 = S3(
+        f"{scheme}://{host}",
+        known.get("AWS_ACCESS_KEY_ID", ""),
+        known.get("AWS_SECRET_ACCESS_KEY", ""),
+        known.get("AWS_DEFAULT_REGION", "us-east-1"),
+    )
+    return LockedBucket(client(s3), bucket, prefix, days)
 
 
 def restic(workspace: Workspace, repository: Repository) -> Restic:
@@ -47,14 +92,21 @@ def repository_of(context: Context) -> Repository:
     if url is None and addresses.s3 is None:
         url = str(workspace.home.resolve() / "backups")
     if url is None:
-        url = f"s3:{addresses.stream_objects.url}/{BUCKET}/{workspace.name}"
-    return Repository(url, password.resolve(), keys(addresses.s3) if url.startswith("s3:") else {})
+        bucket = LOCKED if table is not None and table.locked_days else BUCKET
+        url = f"s3:{addresses.stream_objects.url}/{bucket}/{workspace.name}"
+    if not url.startswith("s3:"):
+        return Repository(url, password.resolve())
+    ours = addresses.s3 if table is None or table.repository is None else None
+    if ours is None and url.startswith(f"s3:{addresses.stream_objects.url}/"):
+        ours = addresses.stream_objects
+    return Repository(url, password.resolve(), keys(ours))
 
 
 def keys(s3: S3 | None) -> Mapping[str, str]:
-    """The object store's keys, for restic's environment."""
+    """The keys of the workspace's own object store, for restic's environment; for a store
+    elsewhere those of the environment, named as everywhere."""
     if s3 is None:
-        return {}
+        return {name: value for name, value in os.environ.items() if name in _KEYS}
     return {
         "AWS_ACCESS_KEY_ID": s3.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,

@@ -128,6 +128,22 @@ def prune(
 
 
 @app.command()
+def recover(
+    *,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only show what would come back."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Bring back what somebody deleted or overwrote in a repository with `locked_days`."""
+    with _backups() as backups:
+        found = backups.recover(dry_run=dry_run)
+    if as_json:
+        print_json({"objects": found, "dry_run": dry_run})
+        return
+    would = "would come" if dry_run else "came"
+    typer.echo(f"{many(len(found), 'object')} {would} back; `triune backup check` proves them")
+
+
+@app.command()
 def schedule(*, as_json: bool = JSON_OPTION) -> None:
     """Show when backups and drills happen by themselves: while `triune up` runs and the workspace
     has a [backup] table."""

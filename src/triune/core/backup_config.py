@@ -30,6 +30,11 @@ class BackupTable(StrictTable):
     daily: Kept = Field(default=7, description="daily backups kept")
     weekly: Kept = Field(default=4, description="weekly backups kept")
     monthly: Kept = Field(default=12, description="monthly backups kept")
+    locked_days: Annotated[int, Field(ge=0, le=36_500)] = Field(
+        default=0,
+        description="days for which nothing in an S3 repository can be changed or deleted (object "
+        "lock); 0: none",
+    )
     exclude: tuple[str, ...] = Field(
         default=(), strict=False, description="patterns of the workspace left out"
     )

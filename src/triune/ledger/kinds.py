@@ -24,6 +24,7 @@ KINDS: dict[str, str] = {
     "backup.checked": "The backup repository's bytes were verified.",
     "backup.drilled": "A backup was restored beside the workspace and proven there, or not.",
     "backup.restored": "A backup was restored.",
+    "backup.recovered": "What was deleted in a locked backup repository was brought back.",
     "backup.failed": "A backup, a check or a drill failed, and why.",
     "features.defined": "A feature view's definition was recorded under a content hash.",
     "environment.recorded": "A software environment was recorded by the hash of its packages.",

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.support.services import MakeWorkspace, make_workspace, only
-from triune.app import services
+from triune.app import backups, services
 from triune.app.context import Context
 from triune.core.errors import Conflict, NotFound, Refused
 from triune.core.waiting import wait_until
@@ -24,6 +25,7 @@ from triune.data.backups import staging
 from triune.data.backups.model import TREE
 from triune.ledger.envelope import event
 from triune.ledger.ports import Query
+from triune.operations.services.engines import s3_buckets
 
 __all__ = ["make_workspace"]
 
@@ -32,13 +34,15 @@ TOML = '\n[datasets.sales]\npath = "data/sales"\n[backup]\n'
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 
-def begin(workspace: Workspace) -> Context:
+def begin(workspace: Workspace, *, start: bool = False) -> Context:
     folder = workspace.root / "data" / "sales"
     folder.mkdir(parents=True)
     (folder / "a.csv").write_text("x\n1\n")
     (folder / "b.bin").write_bytes(os.urandom(300_000))
     (workspace.root / "data" / "link").symlink_to("sales/a.csv")
     context = Context(workspace)
+    if start:
+        services.up(context)
     context.data.add("sales")
     return context
 
@@ -196,3 +200,56 @@ def test_on_postgresql_and_the_object_store(make_workspace: MakeWorkspace, tmp_p
         from triune.operations.services.engines.postgres import SYSTEM_FOLDER
 
         shutil.rmtree(SYSTEM_FOLDER / restored.workspace.marker, ignore_errors=True)
+
+
+def test_what_is_deleted_or_overwritten_in_a_locked_repository_comes_back(
+    make_workspace: MakeWorkspace, tmp_path: Path
+) -> None:
+    settings = only("postgres", "seaweedfs", profile="server") + TOML + "locked_days = 1\n"
+    context = begin(make_workspace(settings=settings), start=True)
+    try:
+        context.backups.run()
+        repository = backups.repository_of(context)
+        client = s3_buckets.client(context.addresses.stream_objects)
+        bucket = repository.url.split("/")[3]
+        where = {"Bucket": bucket}
+        keys = [
+            one["Key"]
+            for page in client.get_paginator("list_objects_v2").paginate(**where)
+            for one in page["Contents"]
+            if "/locks/" not in one["Key"]
+        ]
+        (version, *_) = client.list_object_versions(**where, Prefix=keys[0])["Versions"]
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.delete_object(**where, Key=keys[0], VersionId=version["VersionId"])
+        pack = next(key for key in keys if "/data/" in key)
+        for key in keys:
+            client.delete_object(**where, Key=key)
+        client.put_object(**where, Key=pack, Body=b"ransom")
+        with pytest.raises(NotFound):
+            context.backups.find()
+        assert set(context.backups.recover(dry_run=True)) == set(keys)
+        assert set(context.backups.recover()) == set(keys)
+        assert context.backups.recover() == []
+        shutil.rmtree(context.workspace.home / "backup-cache")
+        assert context.backups.check().verdict == "pass"
+        assert context.backups.restore(tmp_path / "restored").files
+    finally:
+        services.down(context)
+        context.close()
+
+
+def test_only_an_s3_repository_of_its_own_bucket_can_be_locked(
+    make_workspace: MakeWorkspace,
+) -> None:
+    context = begin(make_workspace(settings=only() + TOML + "locked_days = 1\n"))
+    with pytest.raises(Refused) as caught:
+        context.backups.run()
+    assert caught.value.reference == "backup-bucket-unlocked"
+    context.close()
+
+
+def test_a_repository_that_is_not_locked_keeps_nothing_to_bring_back(context: Context) -> None:
+    with pytest.raises(Refused) as caught:
+        context.backups.recover()
+    assert caught.value.reference == "backup-not-locked"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import stat
 from pathlib import Path
 
@@ -85,3 +86,21 @@ def test_a_link_that_leaves_its_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused):
         files.inside(tmp_path / "in", "link/passwd")
     assert files.inside(tmp_path / "in", "a/b") == (tmp_path / "in" / "a" / "b").resolve()
+
+
+def test_a_copy_has_bytes_mode_and_time_and_a_link_stays_one(tmp_path: Path) -> None:
+    source, link = tmp_path / "source", tmp_path / "link"
+    source.write_bytes(os.urandom(100_000))
+    source.chmod(0o640)
+    os.utime(source, ns=(1_000_000_001, 2_000_000_003))
+    link.symlink_to("source")
+    files.copied(source, tmp_path / "copy")
+    files.copied(link, tmp_path / "other")
+    assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+    facts = (tmp_path / "copy").stat()
+    assert (facts.st_mode & 0o777, facts.st_mtime_ns) == (0o640, 2_000_000_003)
+    assert (tmp_path / "other").readlink() == Path("source")
+    source.write_bytes(b"new")
+    assert len((tmp_path / "copy").read_bytes()) == 100_000
+    with pytest.raises(FileNotFoundError):
+        files.copied(tmp_path / "absent", tmp_path / "x")

@@ -12,7 +12,7 @@ from triune.ledger.envelope import Event, event
 from triune.ledger.ports import Query
 
 MADE, CHECKED, DRILLED = "backup.made", "backup.checked", "backup.drilled"
-RESTORED, FAILED = "backup.restored", "backup.failed"
+RESTORED, RECOVERED, FAILED = "backup.restored", "backup.recovered", "backup.failed"
 
 
 def told(

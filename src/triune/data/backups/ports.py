@@ -58,6 +58,18 @@ class Snapshots(Protocol):
         ...
 
 
+class WriteOnce(Protocol):
+    """A store that refuses to change or delete what it was given, for a time."""
+
+    def ensure(self) -> None:
+        """Make it so, where it is not yet."""
+        ...
+
+    def recover(self, *, dry_run: bool) -> list[str]:
+        """Bring back what was deleted or overwritten and is still kept; the names of it."""
+        ...
+
+
 class Databases(Protocol):
     """The databases that are servers of their own (PostgreSQL)."""
 

@@ -18,7 +18,7 @@ from triune.core.files import locked, own_folder, read_json, write_json
 from triune.core.workspace import Workspace
 from triune.data.backups import events, staging
 from triune.data.backups.model import DUMPS, MANIFEST, OBJECTS, TREE, Backup, Manifest, Proof
-from triune.data.backups.ports import Log, Progress, Servers, Snapshots
+from triune.data.backups.ports import Log, Progress, Servers, Snapshots, WriteOnce
 from triune.ledger.ports import Query
 
 
@@ -30,12 +30,18 @@ class Backups:
     """The backups of one workspace. One of them runs at a time (``already-running``)."""
 
     def __init__(
-        self, workspace: Workspace, log: Log, snapshots: Snapshots, servers: Servers
+        self,
+        workspace: Workspace,
+        log: Log,
+        snapshots: Snapshots,
+        servers: Servers,
+        vault: WriteOnce | None = None,
     ) -> None:
         self._workspace = workspace
         self._log = log
         self._snapshots = snapshots
         self._servers = servers
+        self._vault = vault
 
     @property
     def table(self) -> BackupTable:
@@ -43,8 +49,36 @@ class Backups:
         return self._workspace.config.backup or BackupTable()
 
     def init(self) -> bool:
-        """Make the repository where it is missing; returns whether it was made."""
+        """Make the repository where it is missing; returns whether it was made.
+
+        Raises
+        ------
+        Refused: (``backup-bucket-unlocked``) its bucket cannot be locked as ``locked_days`` asks.
+        """
+        if self._vault is not None:
+            self._vault.ensure()
         return self._snapshots.init()
+
+    def recover(self, *, dry_run: bool = False, actor: str | None = None) -> list[str]:
+        """Bring back what was deleted or overwritten in a locked repository; the names of it.
+
+        Backups that the retention had dropped come back as well, as nobody can tell one deletion
+        from the other; the next `prune` drops them again.
+
+        Raises
+        ------
+        Refused: (``backup-not-locked``) the repository is in no locked bucket.
+        """
+        if self._vault is None:
+            raise Refused(
+                "backup-not-locked",
+                "the repository keeps nothing that was deleted",
+                hint="Set `locked_days` in [backup], with an S3 repository, for those to come.",
+            )
+        found = self._vault.recover(dry_run=dry_run)
+        if found and not dry_run:
+            self._tell(events.RECOVERED, "", {"objects": len(found)}, actor)
+        return found
 
     def run(self, *, actor: str | None = None, on_progress: Progress = _silent) -> Backup:
         """Make a backup of one consistent point, then drop what the retention does not keep.
@@ -59,7 +93,7 @@ class Backups:
         TriuneError: (``backup-failed``); every failure is an event as well.
         """
         with self._alone(), self._told("run", actor):
-            self._snapshots.init()
+            self.init()
             self._snapshots.unlock()
             with self._folder("backup-staging") as place:
                 manifest = self._stage(place, on_progress)

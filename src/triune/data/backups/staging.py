@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from fnmatch import fnmatch
 from pathlib import Path
 
+from triune.core.files import copied
 from triune.data.backups.model import TREE
 
 _SQLITE = b"SQLite format 3\x00"
@@ -148,7 +148,7 @@ def _matches(near: Path, patterns: Sequence[str]) -> bool:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copy2(source, target, follow_symlinks=False)
+        copied(source, target)
     except FileNotFoundError:
         return  # it went while the folder was read: it was not there at the point
 
