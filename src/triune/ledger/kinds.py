@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "stage.finished": "A stage of `dvc.yaml` ran: its command, inputs, outputs and parameters.",
     "feature_view.applied": "A version of a feature view was applied to the feature store.",
     "features.materialized": "A feature view's values were brought online from its table.",
+    "features.cleared": "A feature view's rows were removed from the online store.",
     "stream.consumed": "A range of a stream's events became online features.",
     "stream.replayed": "A stream was set back, to be applied again.",
     "flow.started": "A flow began: build, check, stages, materialisation.",

@@ -203,6 +203,18 @@ def test_a_second_materialization_reads_only_what_came_since(context: Context) -
     assert caught.value.reference == "feature-window-reversed"
 
 
+def test_what_was_cleared_comes_back_whole_with_the_next_materialization(context: Context) -> None:
+    context.features.apply()
+    entities, wanted = {"driver": list(range(7))}, ["plain:i32"]
+    (first,) = context.features.materialize(["plain"], end=NOW)
+    before = context.features.get(entities, wanted)
+    assert context.features.clear(["plain"]) == {"plain": 7}
+    assert context.features.get(entities, wanted) != before
+    (again,) = context.features.materialize(["plain"], end=NOW)
+    assert (again.start, again.written) == (first.start, first.written)
+    assert context.features.get(entities, wanted) == before
+
+
 def told_to_feast(context: Context, name: str) -> Any:
     """The view as Feast's SDK knows it, afresh."""
     from triune.app import features

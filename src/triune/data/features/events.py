@@ -12,6 +12,7 @@ from triune.ledger.envelope import Edge, Event, event
 
 APPLIED = "feature_view.applied"
 MATERIALIZED = "features.materialized"
+CLEARED = "features.cleared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +76,9 @@ def materialized(
     )
     told = Materialized(ref, view.name, view.version, start, end, entities, written, dataset)
     return made, told
+
+
+def cleared(view: View, *, workspace: str) -> Event:
+    """A version's rows are about to be removed: what was brought online before counts no more."""
+    payload = {"view": view.name, "version": view.version}
+    return event(CLEARED, view.ref, workspace=workspace, payload=payload)

@@ -17,12 +17,23 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def of_views(log: Log, views: Iterable[View]) -> dict[str, list[Interval]]:
-    """Every materialisation of these versions, the oldest first, each interval once; by view."""
-    versions = {view.name: view.version for view in views}
-    found: dict[str, dict[Interval, None]] = {name: {} for name in versions}
+    """Every materialisation of these versions since they were cleared, the oldest first, each
+    interval once; by view."""
+    known = {view.name: view for view in views}
+    found: dict[str, dict[Interval, None]] = {name: {} for name in known}
+    cleared = {name: cleared_at(log, view) for name, view in known.items()}
     for stored in log.select(Query(kind=events.MATERIALIZED)):
         told = stored.event.payload
-        if versions.get(told["view"]) == told["version"]:
+        view = known.get(told["view"])
+        if view is None or stored.sequence < cleared[view.name]:
+            continue
+        if view.version == told["version"]:
             start = datetime.fromisoformat(told["start"]) if told["start"] else BEGINNING
             found[told["view"]][start, datetime.fromisoformat(told["end"])] = None
     return {name: list(intervals) for name, intervals in found.items() if intervals}
+
+
+def cleared_at(log: Log, view: View) -> int:
+    """Where in the ledger the version's rows were last removed; 0 when they never were."""
+    query = Query(kind=events.CLEARED, subject=view.ref, newest_first=True, limit=1)
+    return next((stored.sequence for stored in log.select(query)), 0)

@@ -233,8 +233,11 @@ class Features:
     def _last_end(self, view: View, until: datetime) -> datetime | None:
         """Where the last materialisation of this version and this table's content ended."""
         dataset = self._locate(self._workspace.root / view.table)
+        cleared = intervals.cleared_at(self._log, view)
         for stored in self._log.select(Query(kind=events.MATERIALIZED, newest_first=True)):
             told = stored.event
+            if stored.sequence < cleared:
+                return None
             if told.payload["version"] != view.version or told.payload["view"] != view.name:
                 continue
             same = dataset is not None and any(e.parent == dataset for e in told.edges)
@@ -323,9 +326,11 @@ class Features:
     def clear(self, names: Sequence[str] = ()) -> dict[str, int]:
         """Remove every row online of views' current versions; returns how many there were.
 
-        `materialize` brings back what the tables have; pushed and streamed rows are gone.
+        `materialize` brings back what the tables have; pushed and streamed rows are gone. The
+        ledger is told first: killed in between, all is only brought online again.
         """
         views = self.catalog.find(names)
+        self._log.record([events.cleared(view, workspace=self._workspace.name) for view in views])
         return {view.name: self.place.drop(self._project, view.layout.field) for view in views}
 
     @property
