@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from triune.core.errors import TriuneError
+from triune.core.errors import Refused, TriuneError
 from triune.data.features.ports import Use
 from triune.data.features.repo import Settings
 from triune.data.features.service import Features
@@ -83,8 +83,22 @@ def in_use(context: Context) -> list[Use]:
 
 
 def pinned(context: Context, features: Sequence[str]) -> Pinned:
-    """The versions of views that are applied now, for a release to pin."""
+    """The versions of views that are applied now, for a release to pin.
+
+    Raises
+    ------
+    Refused: (``release-online-unfit``) two of them have a feature of one name: one input.
+    """
     asked = context.features.catalog.features(features)
+    names = [feature for _, feature in asked]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        both = [view.name for view, feature in asked if feature == twice[0]]
+        raise Refused(
+            "release-online-unfit",
+            f"feature {twice[0]!r} is looked up in {' and '.join(both)}, and feeds one input",
+            hint="Name single features, `view:feature`, in the endpoint's `features`.",
+        )
     views = {view.name: view for view, _ in asked}
     return Pinned(
         tuple(view.ref for view in views.values()),
