@@ -17,6 +17,7 @@ SUBJECTS = {
     "live_canary": "good, harmful and harmless canaries on real flights, by the clock",
     "gateway": "what assignment and readings cost the gateway",
     "data_versions": "adding, pushing, checking out many files; beside plain DVC",
+    "backups": "a gigabyte saved, restored, proven; beside plain restic",
     "training_set": "a point-in-time join; beside Feast's own store",
     "online_features": "reading features by entity; beside Feast's own store",
     "streams": "from an event to a readable feature",
