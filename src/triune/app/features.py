@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -11,10 +12,12 @@ from triune.core.errors import Refused, TriuneError
 from triune.data.features.ports import Use
 from triune.data.features.repo import Settings
 from triune.data.features.service import Features
+from triune.data.features.views import View
 from triune.delivery.ports import Pinned
 from triune.delivery.release import Online
 from triune.ledger.envelope import Event
 from triune.models.serving.spec import OnlineSpec
+from triune.models.training.spec import HistorySpec
 
 if TYPE_CHECKING:
     from triune.app.context import Context
@@ -106,6 +109,28 @@ def pinned(context: Context, features: Sequence[str]) -> Pinned:
         {feature: f"{view.name}:{feature}" for view, feature in asked},
         {feature: dict(view.features)[feature] for view, feature in asked},
         {key: kind for view in views.values() for key, kind in view.keys},
+    )
+
+
+def history_spec(
+    context: Context,
+    features: Sequence[str],
+    *,
+    root: Path | None = None,
+    pinned: Mapping[str, View] | None = None,
+) -> HistorySpec:
+    """What a training needs to join features of the past, by tables below ``root``.
+
+    Raises
+    ------
+    NotFound: ``feature-view-unknown``, ``feature-unknown``, ``features-not-applied``.
+    """
+    place = root or context.workspace.root.resolve()
+    refs, sources = context.features.sources(features, place, pinned)
+    return HistorySpec(
+        join="triune.data.features.asof:joining",
+        sources=tuple(asdict(source) for source in sources),
+        refs=tuple(refs),
     )
 
 

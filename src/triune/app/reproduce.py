@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from triune.app import features as made
 from triune.app.context import Context
+from triune.core.config import TrainingTable
 from triune.core.errors import Refused, TriuneError
 from triune.core.files import read_json
-from triune.core.ids import digest_bytes, digest_file, key_of, new_id
+from triune.core.ids import digest_bytes, digest_file, key_of, kind_of, new_id
 from triune.core.workspace import Workspace
 from triune.ledger.envelope import event
 from triune.ledger.ports import Query
@@ -24,7 +26,14 @@ from triune.models.tracking.model import RunRecord, RunStatus, histories
 from triune.models.training import features
 from triune.models.training.process import OnProgress, execute
 from triune.models.training.saving import ANSWERS, MODEL
-from triune.models.training.spec import FEATURES_ROLE, FeatureSpec, TrainingSpec
+from triune.models.training.spec import (
+    FEATURES_ROLE,
+    HISTORY_ROLE,
+    READ_ROLE,
+    FeatureSpec,
+    HistorySpec,
+    TrainingSpec,
+)
 
 VOLATILE = ("model_uuid", "utc_time_created", "model_id", "run_id")
 """Keys of an MLmodel file that change each time a model is written."""
@@ -149,6 +158,7 @@ def _spec(context: Context, record: RunRecord, copy: Workspace) -> TrainingSpec:
         _view(context, ref, copy, dataset) for ref, role in record.inputs if role == FEATURES_ROLE
     )
     root, run = copy.root.resolve(), new_id()
+    _put_in_place(context, record, copy, dataset)
     return TrainingSpec(
         run=run,
         name=name,
@@ -167,7 +177,30 @@ def _spec(context: Context, record: RunRecord, copy: Workspace) -> TrainingSpec:
         details={},
         tags={},
         onnx=False,
+        history=_history(context, record, table, root),
     )
+
+
+def _put_in_place(context: Context, record: RunRecord, copy: Workspace, used: _Checked) -> None:
+    """Let every dataset that the run read lie where the workspace has it."""
+    others = [ref for ref, role in record.inputs if role == READ_ROLE and kind_of(ref) == "dataset"]
+    for one in [used, *(_checked_out(context, ref, copy) for ref in others)]:
+        table = copy.config.datasets.get(key_of(one.ref).partition("@")[0])
+        place = copy.root / table.path if table is not None else None
+        if place is not None and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(one.path.resolve())
+
+
+def _history(
+    context: Context, record: RunRecord, table: TrainingTable, root: Path
+) -> HistorySpec | None:
+    refs = [ref for ref, role in record.inputs if role == HISTORY_ROLE]
+    if not refs:
+        return None
+    pairs = (key_of(ref).split("@") for ref in refs)
+    pinned = {name: context.features.catalog.version(name, version) for name, version in pairs}
+    return made.history_spec(context, table.history, root=root, pinned=pinned)
 
 
 def _checked_out(context: Context, ref: str, copy: Workspace) -> _Checked:

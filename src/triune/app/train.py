@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from triune.app import features
 from triune.app.context import Context
 from triune.ledger.lineage import Gap
 from triune.models.registry.model import ModelVersion
@@ -42,7 +44,8 @@ def train(
     table = context.workspace.config.trainings.get(name)
     if table is not None:
         context.expectations.require(table.dataset)
-    trainer = Trainer(context.workspace, context.ledger, context.data)
+    histories = partial(features.history_spec, context)
+    trainer = Trainer(context.workspace, context.ledger, context.data, histories)
     run = trainer.train(name, params=params, seed=seed, on_progress=on_progress)
     gaps = context.ledger.missing(run.ref)
     if not register or MODEL not in run.artifacts:

@@ -106,6 +106,12 @@ class TrainingTable(StrictTable):
     features: tuple[Name, ...] = Field(
         default=(), strict=False, description="the feature views it uses"
     )
+    history: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="features of the feature store that `context.history` joins: `view` or "
+        "`view:feature`",
+    )
     model: Name = Field(description="the name its model is registered under")
     seed: int = Field(default=0, description="seed of every random generator")
     params: dict[str, str | int | float | bool] = Field(

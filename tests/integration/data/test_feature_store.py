@@ -15,10 +15,13 @@ import pytest
 
 from tests.support.services import MakeWorkspace, make_workspace, only
 from triune.app.context import Context
+from triune.app.reproduce import reproduce
+from triune.app.train import train
 from triune.core.errors import ConfigError, Conflict, NotFound, Refused, TriuneError
 from triune.core.workspace import Workspace
 from triune.data.features.intervals import BEGINNING
 from triune.data.features.ports import Use
+from triune.models.reproduce import Verdict
 
 __all__ = ["make_workspace"]
 
@@ -368,3 +371,55 @@ def test_on_valkey_and_postgresql_it_is_the_same(make_workspace: MakeWorkspace) 
         assert ours.statuses["plain"][0].name == "PRESENT"
     finally:
         context.close()
+
+
+HISTORY = """
+[trainings.past]
+function = "learn:past"
+dataset = "rides"
+history = ["plain:i64", "plain:f64"]
+model = "m"
+
+[trainings.none]
+function = "learn:past"
+dataset = "rides"
+model = "m"
+"""
+
+LEARN = """
+import pandas as pd
+
+
+def past(context):
+    asked = pd.DataFrame({
+        "driver": [1, 2, 99],
+        "event_timestamp": pd.to_datetime(["2030-01-01", "2000-01-01", "2030-01-01"], utc=True),
+    })
+    found = context.history(asked)
+    context.run.log(known=float(found["i64"].notna().sum()), sum=float(found["f64"].sum()))
+"""
+
+
+def test_a_training_joins_features_of_the_past_and_can_be_done_again(context: Context) -> None:
+    root = context.workspace.root
+    (root / "src" / "learn.py").write_text(LEARN)
+    with (root / "triune.toml").open("a") as config:
+        config.write(HISTORY)
+    subprocess.run(["git", "-C", str(root), "add", "."], check=True)
+    subprocess.run(
+        ["git", "-C", str(root), "-c", "user.email=a@b", "-c", "user.name=n", "commit", "-qm", "x"],
+        check=True,
+    )
+    again = Context(type(context.workspace)(root))
+    try:
+        again.features.apply()
+        run = train(again, "past").run
+        assert run.metrics["known"] == 1.0
+        (view,) = again.features.catalog.find(["plain"])
+        assert (view.ref, "history") in run.inputs
+        assert again.ledger.missing(run.ref) == ()
+        assert reproduce(again, run.id).verdict is Verdict.IDENTICAL
+        with pytest.raises(TriuneError, match="declares no features"):
+            train(again, "none")
+    finally:
+        again.close()

@@ -8,7 +8,7 @@ nothing counts its features are missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,6 +68,12 @@ def join(entities: pd.DataFrame, moment: str, sources: Sequence[Source]) -> pd.D
             frames.append(table.to_pandas().set_axis(entities.index))
     joined: pd.DataFrame = pd.concat([entities, *frames], axis="columns")
     return joined
+
+
+def joining(sources: Sequence[Mapping[str, Any]]) -> Callable[[pd.DataFrame, str], pd.DataFrame]:
+    """`join` of sources given as plain values, for processes that know nothing of the store."""
+    known = [Source(**source) for source in sources]
+    return lambda entities, moment: join(entities, moment, known)
 
 
 def latest(source: Source, start: datetime | None = None, end: datetime | None = None) -> pa.Table:

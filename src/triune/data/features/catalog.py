@@ -8,7 +8,7 @@ A version's file is written before `current.json` names it: kill -9 leaves the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from triune.core.errors import NotFound
@@ -75,8 +75,12 @@ class Catalog:
                 )
         return [known[name] for name in names] if names else list(known.values())
 
-    def features(self, asked: Sequence[str]) -> list[tuple[View, str]]:
+    def features(
+        self, asked: Sequence[str], pinned: Mapping[str, View] | None = None
+    ) -> list[tuple[View, str]]:
         """``view`` (all of its features) or ``view:feature`` as pairs, in order, each once.
+
+        Of the current versions of views, or of those ``pinned``.
 
         Raises
         ------
@@ -85,7 +89,7 @@ class Catalog:
         found: dict[tuple[str, str], tuple[View, str]] = {}
         for one in asked:
             name, _, feature = one.partition(":")
-            (view,) = self.find([name])
+            view = pinned[name] if pinned and name in pinned else self.find([name])[0]
             known = [known for known, _ in view.features]
             if feature and feature not in known:
                 raise NotFound(

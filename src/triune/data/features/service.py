@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triune.core.errors import Conflict, NotFound, Refused
@@ -258,16 +259,26 @@ class Features:
         NotFound: ``feature-view-unknown``, ``feature-unknown``.
         Refused: ``feature-entities-unfit``, ``feature-source-missing``, ``feature-source-broken``.
         """
-        return asof.join(entities, moment, self._sources(features))
+        _, sources = self.sources(features, self._workspace.root)
+        return asof.join(entities, moment, sources)
 
-    def _sources(self, features: Sequence[str]) -> list[Source]:
-        asked = self.catalog.features(features)
+    def sources(
+        self, features: Sequence[str], root: Path, pinned: Mapping[str, View] | None = None
+    ) -> tuple[list[str], list[Source]]:
+        """What `history` joins: the versions of the views, and their tables below ``root``.
+
+        Raises
+        ------
+        NotFound: ``feature-view-unknown``, ``feature-unknown``.
+        """
+        asked = self.catalog.features(features, pinned)
         names = [feature for _, feature in asked]
         by_view: dict[str, tuple[View, dict[str, str]]] = {}
         for view, feature in asked:
             shown = feature if names.count(feature) == 1 else f"{view.name}__{feature}"
             by_view.setdefault(view.name, (view, {}))[1][feature] = shown
-        return [view.source(self._workspace.root, wanted) for view, wanted in by_view.values()]
+        both = by_view.values()
+        return [view.ref for view, _ in both], [view.source(root, names) for view, names in both]
 
     def _source(self, view: View) -> Source:
         return view.source(self._workspace.root)

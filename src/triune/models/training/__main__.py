@@ -7,6 +7,7 @@ watches what this process reads.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import inspect
 import os
 import random
@@ -16,6 +17,7 @@ import socket
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -75,8 +77,17 @@ def _train(run: Run, spec: TrainingSpec) -> None:
             code=code,
             onnx=spec.onnx,
             purpose=inspect.getdoc(function) or "",
+            joined=_joined(spec),
         )
     )
+
+
+def _joined(spec: TrainingSpec) -> Any:
+    """What joins the training's ``history``."""
+    if spec.history is None:
+        return None
+    module, _, name = spec.history.join.partition(":")
+    return getattr(importlib.import_module(module), name)(spec.history.sources)
 
 
 def _seed(seed: int) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triune.core.errors import Refused
 from triune.models.tracking.model import Value
 from triune.models.tracking.session import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    Join = Callable[[pd.DataFrame, str], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class TrainingContext:
     code: the workspace's code; a saved model takes it along
     onnx: whether a saved model is given an ONNX form too, where its answers stay equal
     purpose: the training function's docstring, for the model card
+    joined: what `history` asks; None when the training declares no ``history``
     """
 
     run: Run
@@ -38,6 +42,27 @@ class TrainingContext:
     code: Path
     onnx: bool = True
     purpose: str = ""
+    joined: Join | None = None
+
+    def history(self, entities: pd.DataFrame, *, moment: str = "event_timestamp") -> pd.DataFrame:
+        """The entity rows with the training's ``history`` features as known at each moment.
+
+        Every row is kept, in its order; the column ``moment`` has each row's own. A feature that
+        two views have is named ``<view>__<feature>``.
+
+        Raises
+        ------
+        Refused: (``history-undeclared``) the training names none in ``triune.toml``;
+            ``feature-entities-unfit``, ``feature-source-missing``, ``feature-source-broken``.
+        """
+        if self.joined is None:
+            raise Refused(
+                "history-undeclared",
+                "the training declares no features of the feature store",
+                context=self.run.name,
+                hint='Name them in its table: history = ["view", "view:feature"].',
+            )
+        return self.joined(entities, moment)
 
     def save_model(
         self,

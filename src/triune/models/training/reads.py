@@ -26,10 +26,9 @@ from triune.core.workspace import Workspace
 from triune.models import provenance
 from triune.models.ports import Datasets
 from triune.models.tracking.frames import Reads, Unversioned
-from triune.models.training.spec import TrainingSpec
+from triune.models.training.spec import READ_ROLE, TrainingSpec
 
 MOST_LISTED = 100
-READ_ROLE = "read"
 _SYSTEM = (
     "/usr/",
     "/lib/",

@@ -22,7 +22,14 @@ from triune.models.tracking.model import RunRecord, Value
 from triune.models.training import features
 from triune.models.training.process import OnProgress, execute
 from triune.models.training.reads import Sorter
-from triune.models.training.spec import FEATURES_ROLE, FeatureSpec, TrainingSpec
+from triune.models.training.spec import (
+    FEATURES_ROLE,
+    HISTORY_ROLE,
+    FeatureSpec,
+    Histories,
+    HistorySpec,
+    TrainingSpec,
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Trainer:
     workspace: Workspace
     ledger: Ledger
     datasets: Datasets
+    histories: Histories | None = None
 
     def train(
         self,
@@ -94,6 +102,7 @@ class Trainer:
                 for view, ref in views
             ),
         ]
+        history = self._history(table)
         pinned = threads or min(4, os.cpu_count() or 1)
         chosen = table.seed if seed is None else seed
         run = new_id()
@@ -114,6 +123,7 @@ class Trainer:
             inputs=(
                 (dataset.ref, "dataset"),
                 *((view.ref, FEATURES_ROLE) for view, _ in views),
+                *((ref, HISTORY_ROLE) for ref in (history.refs if history else ())),
                 (commit.ref, "commit"),
                 (software.ref, "environment"),
             ),
@@ -126,6 +136,7 @@ class Trainer:
                 WATCHED: "reads",
             },
             tags={},
+            history=history,
         )
         return Prepared(spec, tuple(events))
 
@@ -142,6 +153,11 @@ class Trainer:
                 hint="Known: " + (", ".join(sorted(trainings)) or "none; add [trainings.<name>]"),
             )
         return trainings[name]
+
+    def _history(self, table: TrainingTable) -> HistorySpec | None:
+        if not table.history or self.histories is None:
+            return None
+        return self.histories(table.history)
 
     def _view(self, name: str, used: DatasetVersion, used_name: str) -> tuple[FeatureSpec, str]:
         table = self.workspace.config.features[name]

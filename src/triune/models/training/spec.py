@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import msgspec
 
 from triune.models.tracking.model import Value
 
-FEATURES_ROLE = "features"
+FEATURES_ROLE, HISTORY_ROLE, READ_ROLE = "features", "history", "read"
 
 
 class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +27,22 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
     def ref(self) -> str:
         """The lineage reference ``features:<name>@<12 hex>``."""
         return f"features:{self.name}@{self.key}"
+
+
+class HistorySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Features of the feature store as of moments in the past: what joins them, and from where.
+
+    ``join`` is the ``module:function`` that makes the join out of ``sources``; ``refs`` are the
+    versions of the views.
+    """
+
+    join: str
+    sources: tuple[dict[str, Any], ...]
+    refs: tuple[str, ...]
+
+
+Histories = Callable[[Sequence[str]], HistorySpec]
+"""Makes out of ``view`` and ``view:feature`` what joins them; `triune.app` plugs it."""
 
 
 class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,3 +65,4 @@ class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, str]
     tags: dict[str, str]
     onnx: bool = True
+    history: HistorySpec | None = None
