@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -113,8 +114,7 @@ def _tally(path: Path, known: dict[str, ColumnTable], keys: list[str]) -> _Tally
 
 def _schema(known: dict[str, ColumnTable]) -> Any:
     """pandera's schema for the rules about single rows; None without any."""
-    import pandera.pandas as pa
-
+    pa = _pandera()
     columns = {}
     for name, rule in known.items():
         checks = []
@@ -136,6 +136,17 @@ def _schema(known: dict[str, ColumnTable]) -> Any:
         if checks or not rule.nullable:
             columns[name] = pa.Column(checks=checks, nullable=rule.nullable)
     return pa.DataFrameSchema(columns) if columns else None
+
+
+def _pandera() -> Any:
+    """pandera, without what its import does to the environment for Spark's sake: pyarrow would
+    take every zoned time for one in UTC."""
+    before = dict(os.environ)
+    import pandera.pandas
+
+    for name in os.environ.keys() - before:
+        del os.environ[name]
+    return pandera.pandas
 
 
 def _hold(frame: pd.DataFrame, rules: Any, tally: _Tally) -> None:
