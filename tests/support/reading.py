@@ -19,6 +19,12 @@ def _python(folder: Path) -> None:
     (folder / "wanted.csv").read_bytes()
 
 
+def _many(folder: Path) -> None:
+    for _ in range(3):
+        for path in sorted(folder.iterdir()):
+            path.read_bytes()
+
+
 def _arrow(folder: Path) -> None:
     import pyarrow.csv
 

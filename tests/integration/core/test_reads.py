@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,19 @@ def _watch(folder: Path, how: str, *, kernel: bool = True) -> Seen:
     watcher.start()
     assert child.wait(60) == 0
     return found[0]
+
+
+def test_processes_watched_at_the_same_time_are_told_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(4)]
+    for folder in folders:
+        folder.mkdir()
+        for number in range(400):
+            (folder / f"{number}.csv").write_text("a")
+    with ThreadPoolExecutor(len(folders)) as pool:
+        seen = list(pool.map(lambda folder: _watch(folder, "many"), folders))
+    for folder, found in zip(folders, seen, strict=True):
+        assert _below(folder, found) == {f"{number}.csv" for number in range(400)}
+        assert not any(_below(other, found) - {".."} for other in folders if other != folder)
 
 
 def _below(folder: Path, seen: Seen) -> set[str]:

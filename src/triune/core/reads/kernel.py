@@ -28,6 +28,47 @@ _LONGEST_ADDRESS = 128
 _Handler = Callable[[int, Sequence[int]], Callable[[], None] | None]
 
 
+class _Piece(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.process_vm_readv.restype = ctypes.c_ssize_t
+
+
+class _Memory:
+    """Reads the memory of other processes into a buffer of its own: one for each thread."""
+
+    def __init__(self) -> None:
+        self._buffer = ctypes.create_string_buffer(2 * _PAGE)
+        self._into = _Piece(ctypes.addressof(self._buffer), 2 * _PAGE)
+
+    def read(self, task: int, address: int, size: int) -> bytes:
+        """``size`` bytes, or fewer where the page ends and no other follows."""
+        first = min(size, _PAGE - address % _PAGE)
+        pieces = (_Piece * 2)(_Piece(address, first), _Piece(address + first, size - first))
+        count = ctypes.c_ulong(2 if size > first else 1)
+        into, flags = ctypes.byref(self._into), ctypes.c_ulong(0)
+        read = _libc.process_vm_readv(
+            ctypes.c_int(task), into, ctypes.c_ulong(1), pieces, count, flags
+        )
+        if read < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return self._buffer.raw[:read]
+
+    def path(self, task: int, folder: int, address: int) -> str:
+        """The absolute path of a call's arguments, not yet resolved."""
+        text = self.read(task, address, 256).partition(b"\0")
+        if not text[1]:
+            text = self.read(task, address, _PAGE).partition(b"\0")
+        path = os.fsdecode(text[0])
+        if path.startswith("/"):
+            return path
+        place = "cwd" if folder == _WORKING_FOLDER else f"fd/{folder}"
+        return os.path.join(os.readlink(f"/proc/{task}/{place}"), path).rstrip("/")
+
+
 class Listener:
     """Sees the calls of one watched process and of all its children into ``seen``."""
 
@@ -37,6 +78,7 @@ class Listener:
             raise ValueError("this machine hands out no listeners")
         self.descriptor = descriptor
         self._seen = seen
+        self._memory = _Memory()
         self._listening: set[int] = set()
         self._handlers: dict[int, _Handler] = {
             machine.calls[name]: handler
@@ -95,15 +137,16 @@ class Listener:
         }
 
     def _opened(self, task: int, folder: int, address: int, flags: int) -> Callable[[], None]:
-        path = _path(task, folder, address)
+        path = self._memory.path(task, folder, address)
         return lambda: self._seen.opened(path, flags)
 
     def _opened_by_structure(self, task: int, a: Sequence[int]) -> Callable[[], None]:
-        (flags,) = struct.unpack("=Q", _memory(task, a[2], 8))
+        (flags,) = struct.unpack("=Q", self._memory.read(task, a[2], 8))
         return self._opened(task, _signed(a[0]), a[1], flags)
 
     def _moved(self, task: int, old_at: int, old: int, new_at: int, new: int) -> Callable[[], None]:
-        source, target = _path(task, old_at, old), _path(task, new_at, new)
+        source = self._memory.path(task, old_at, old)
+        target = self._memory.path(task, new_at, new)
         return lambda: self._seen.moved(source, target)
 
     def _listens(self, task: int, a: Sequence[int]) -> Callable[[], None] | None:
@@ -111,50 +154,13 @@ class Listener:
         return None if inode is None else lambda: self._listening.add(inode)
 
     def _connects(self, task: int, a: Sequence[int]) -> Callable[[], None] | None:
-        address = _memory(task, a[1], min(a[2], _LONGEST_ADDRESS))
+        address = self._memory.read(task, a[1], min(a[2], _LONGEST_ADDRESS))
         peer = peers.peer_of(address)
         if peer is None or peers.is_datagram(task, _signed(a[0])):
             return None
         if peers.listener_of(peer) in self._listening:
             return None
         return lambda: self._seen.connections.add(str(peer))
-
-
-class _Piece(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.process_vm_readv.restype = ctypes.c_ssize_t
-_local = ctypes.create_string_buffer(2 * _PAGE)
-_into = _Piece(ctypes.addressof(_local), 2 * _PAGE)
-
-
-def _memory(task: int, address: int, size: int) -> bytes:
-    """``size`` bytes of a task's memory, or fewer where its page ends and no other follows."""
-    first = min(size, _PAGE - address % _PAGE)
-    pieces = (_Piece * 2)(_Piece(address, first), _Piece(address + first, size - first))
-    count = 2 if size > first else 1
-    read = _libc.process_vm_readv(
-        ctypes.c_int(task), ctypes.byref(_into), ctypes.c_ulong(1), pieces, ctypes.c_ulong(count),
-        ctypes.c_ulong(0),
-    )  # fmt: skip
-    if read < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return _local.raw[:read]
-
-
-def _path(task: int, folder: int, address: int) -> str:
-    """The absolute path of a call's arguments, not yet resolved."""
-    text = _memory(task, address, 256).partition(b"\0")
-    if not text[1]:
-        text = _memory(task, address, _PAGE).partition(b"\0")
-    path = os.fsdecode(text[0])
-    if path.startswith("/"):
-        return path
-    place = "cwd" if folder == _WORKING_FOLDER else f"fd/{folder}"
-    return os.path.join(os.readlink(f"/proc/{task}/{place}"), path).rstrip("/")
 
 
 def _signed(value: int) -> int:
