@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +70,10 @@ class MemoryLog:
         yield from reversed(found) if wanted.newest_first else found
 
 
+def _nothing(_md5: str, _raw: bytes) -> None:
+    """Keeps nothing."""
+
+
 @dataclass
 class FolderStore:
     """The fake of `triune.data.backends.dvc.DvcStore`: the same port, plain copies."""
@@ -100,8 +104,10 @@ class FolderStore:
         path.with_name(path.name + ".dvc").write_text(content)
         return Tracked(content, path.with_name(path.name + ".dvc"))
 
-    def keep(self, md5: str, raw: bytes) -> None:
+    @property
+    def keep(self) -> Callable[[str, bytes], None]:
         """Nothing: `add` reads for itself."""
+        return _nothing
 
     def tracked(self, path: Path) -> Tracked | None:
         file = path.with_name(path.name + ".dvc")

@@ -51,6 +51,10 @@ class TriuneError(Exception):
         self.context = context
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles whole, whatever a kind of error takes to be made."""
+        return _again, (type(self), self.args, self.__dict__)
+
     def as_dict(self) -> dict[str, Any]:
         """The error as the object that ``--json`` prints."""
         return {
@@ -60,6 +64,12 @@ class TriuneError(Exception):
             "hint": self.hint,
             "exit_code": int(self.exit_code),
         }
+
+
+def _again(kind: type[TriuneError], args: tuple[Any, ...], facts: dict[str, Any]) -> TriuneError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from triune.core.errors import NotFound, Refused, TriuneError
 from triune.core.files import inside
 from triune.core.ids import digest_file
 from triune.data.fast import objects
-from triune.data.fast.index import Hashed, silent
+from triune.data.fast.hashing import Hashed
+from triune.data.fast.parallel import spread
 from triune.data.model import DatasetVersion, FileFacts, content_digest
 
 COUNTED_CSV_BYTES = 64 << 20
@@ -113,7 +114,7 @@ def write_checked(version: DatasetVersion, found: Mapping[str, Path], folder: Pa
 def write_objects(
     found: Mapping[str, Path], folder: Path, recorded: Mapping[str, str] | None = None
 ) -> None:
-    """Copy objects into ``folder`` under their names, in threads, each checked against its hashes.
+    """Copy objects into ``folder`` under their names, each checked against its hashes.
 
     Raises
     ------
@@ -121,17 +122,22 @@ def write_objects(
     """
     digests_ = recorded or {}
 
-    def write(one: tuple[str, Path]) -> None:
-        name, source = one
-        shard, rest = str(source).rsplit("/", 2)[1:]
-        expected = Expected(shard + rest, digests_.get(name))
-        copy_checked(source, str(inside_of(base, name)), expected, name=name)
-
     folder.mkdir(parents=True, exist_ok=True)
     base = folder.resolve()
     for parent in {name.rpartition("/")[0] for name in found}:
         inside(base, parent).mkdir(parents=True, exist_ok=True)
-    objects.in_slices(list(found.items()), write, silent)
+    wanted = [
+        (name, str(source), str(inside_of(base, name)), digests_.get(name))
+        for name, source in found.items()
+    ]
+    for _ in spread(_write, wanted):
+        pass
+
+
+def _write(one: tuple[str, str, str, str | None]) -> None:
+    name, source, target, digest = one
+    shard, rest = source.rsplit("/", 2)[1:]
+    copy_checked(Path(source), target, Expected(shard + rest, digest), name=name)
 
 
 def inside_of(base: Path, name: str) -> Path:

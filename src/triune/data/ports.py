@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,10 +29,11 @@ class ContentStore(Protocol):
         """
         ...
 
-    def keep(self, md5: str, raw: bytes) -> None:
-        """Put a small file's content into the cache while it is in memory. Idempotent.
+    @property
+    def keep(self) -> Callable[[str, bytes], None]:
+        """Puts a small file's content, by its md5, into the cache while it is in memory.
 
-        Raises `Unavailable` (``disk-full``).
+        It pickles, is idempotent, and raises `Unavailable` (``disk-full``).
         """
         ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 from triune.core import errors
 
 
@@ -38,3 +40,13 @@ def test_a_config_error_carries_every_problem() -> None:
     error = errors.ConfigError(problems)
     assert error.message == "2 problems in the configuration"
     assert [p["key"] for p in error.as_dict()["problems"]] == ["a", "b"]
+
+
+def test_errors_pickle_whole() -> None:
+    refused = errors.Refused("model-unsigned", "no signature", context="delay@2", hint="Sign it.")
+    config = errors.ConfigError([errors.Problem("triune.toml", "a", "unknown key", "Remove it.")])
+    for error in (refused, config):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert again.as_dict() == error.as_dict()

@@ -15,13 +15,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from triune.core.errors import NotFound, Refused, TriuneError, Unavailable
 from triune.core.files import OWNER_ONLY, inside, own_folder, write_atomic
 from triune.data.backends import dvc_locks as locks
-from triune.data.fast import objects, pointer
+from triune.data.fast import objects, pointer, transfer
+from triune.data.fast.hashing import Keep
 from triune.data.fast.index import HashIndex
 from triune.data.model import Remote
 from triune.data.ports import Tracked
@@ -46,17 +48,18 @@ class DvcStore:
             return self._made(made, path)
         self._set_up()
         hashed = self._index.hashes(path, keep=self.keep)
-        objects.take(self._cache, hashed)
+        transfer.take(self._cache, hashed)
         content = hashed[0].md5 if hashed else ""
         if path.is_dir():
-            content, raw = objects.listing(hashed)
+            content, raw = transfer.listing(hashed)
             objects.put(self._cache, content, raw)
         objects.sync(self._cache)
         pointer.write(path, content, hashed, ignore=_inside_git(self.root))
         return Tracked(content, pointer.file_of(path))
 
-    def keep(self, md5: str, raw: bytes) -> None:
-        objects.put(self._cache, md5, raw)
+    @property
+    def keep(self) -> Keep:
+        return partial(objects.put, self._cache)
 
     @property
     def _index(self) -> HashIndex:
@@ -119,8 +122,8 @@ class DvcStore:
             raise self._missing(content)
         keys = dict.fromkeys(self._listing(content, self._cache).values())
         try:
-            objects.copy_missing(self._cache, store, keys)
-            objects.copy_missing(self._cache, store, {content: None})
+            transfer.copy_missing(self._cache, store, keys)
+            transfer.copy_missing(self._cache, store, {content: None})
             objects.sync(store)
         except objects.DamagedObject as error:
             raise Refused(

@@ -10,40 +10,22 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from triune.core.errors import Refused
 from triune.core.files import own_folder
+from triune.data.fast.hashing import Hashed, Keep, hash_file
+from triune.data.fast.parallel import Progress, silent, spread
 from triune.data.fast.scan import Entry, scan
 
 RACY_NS = 50_000_000
-WORKERS = min(4, os.cpu_count() or 1)
-_CHUNK = 1 << 20
-_SLICE = 200
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, "
     "inode INTEGER, md5 TEXT, sha256 TEXT) WITHOUT ROWID"
 )
-Progress = Callable[[int, int], None]
-Keep = Callable[[str, bytes], None]
-"""Takes a small file's md5 and bytes while they are in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hashed:
-    """One file: DVC's hash of it and the ledger's (without ``sha256:``)."""
-
-    entry: Entry
-    md5: str
-    sha256: str
-
-
-def silent(_done: int, _all: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +56,8 @@ class HashIndex:
         with closing(self._open(path)) as database:
             known = self._known(database, entries) if trust else {}
             unknown = [entry for entry in entries if entry.name not in known]
-            fresh = {one.entry.name: one for one in _all(unknown, keep, on_progress)}
+            found = spread(partial(hash_file, keep=keep), unknown, on_progress)
+            fresh = {one.entry.name: one for one in found}
             self._keep(database, fresh.values(), began, len(known) + len(fresh))
         return [known.get(entry.name) or fresh[entry.name] for entry in entries]
 
@@ -116,64 +99,3 @@ class HashIndex:
             database.execute("DELETE FROM files")
         database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
         database.execute("COMMIT")
-
-
-def _all(entries: Sequence[Entry], keep: Keep | None, on_progress: Progress) -> Iterable[Hashed]:
-    """Hash files in threads, slice by slice; hashing large pieces lets other threads run."""
-    slices = [entries[at : at + _SLICE] for at in range(0, len(entries), _SLICE)]
-    done = 0
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for hashed in pool.map(lambda some: [hash_file(entry, keep) for entry in some], slices):
-            done += len(hashed)
-            on_progress(done, len(entries))
-            yield from hashed
-
-
-def hash_file(entry: Entry, keep: Keep | None = None) -> Hashed:
-    """Read a file once.
-
-    Raises
-    ------
-    Refused: (``dataset-changing``) it changed meanwhile, or is gone.
-    """
-    try:
-        descriptor = os.open(entry.path, os.O_RDONLY)
-    except FileNotFoundError:
-        raise changing(entry) from None
-    try:
-        if entry.size < _CHUNK:
-            raw = os.read(descriptor, _CHUNK)
-            found = hashlib.md5(raw, usedforsecurity=False).hexdigest(), _sha(raw)
-        else:
-            raw = None
-            found = _of_large(descriptor)
-        now = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-    if (now.st_size, now.st_mtime_ns) != (entry.size, entry.mtime_ns):
-        raise changing(entry)
-    if keep is not None and raw is not None:
-        keep(found[0], raw)
-    return Hashed(entry, *found)
-
-
-def _sha(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
-
-
-def _of_large(descriptor: int) -> tuple[str, str]:
-    md5, sha = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    while piece := os.read(descriptor, _CHUNK):
-        md5.update(piece)
-        sha.update(piece)
-    return md5.hexdigest(), sha.hexdigest()
-
-
-def changing(entry: Entry) -> Refused:
-    """The error for a file that changes while it is added."""
-    return Refused(
-        "dataset-changing",
-        f"{entry.name} changes while it is read",
-        context=entry.path,
-        hint="Wait until nothing writes to the dataset; then run it again.",
-    )

@@ -10,32 +10,20 @@ import contextlib
 import ctypes
 import errno
 import hashlib
-import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
 from triune.core.errors import Unavailable
-from triune.data.fast.index import WORKERS, Hashed, Progress, changing, silent
 
 FOLDER_MARK = ".dir"
 READ_ONLY = 0o444
 _SMALL = 1 << 20
-_SLICE = 200
 _numbers = count()
 FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def listing(hashed: Sequence[Hashed]) -> tuple[str, bytes]:
-    """Key and bytes of a folder's listing, as DVC writes it."""
-    ordered = sorted(hashed, key=lambda one: one.entry.name)
-    rows = [{"md5": one.md5, "relpath": one.entry.name} for one in ordered]
-    raw = json.dumps(rows, sort_keys=True).encode()
-    return hashlib.md5(raw, usedforsecurity=False).hexdigest() + FOLDER_MARK, raw
 
 
 def place(store: Path, key: str) -> str:
@@ -48,35 +36,16 @@ def holds(store: Path, keys: Iterable[str]) -> bool:
     return all(os.path.exists(place(store, key)) for key in keys)  # noqa: PTH110
 
 
-def take(store: Path, hashed: Sequence[Hashed], *, on_progress: Progress = silent) -> int:
-    """Copy files into the store that are not in it; returns how many were.
-
-    Raises
-    ------
-    Refused: (``dataset-changing``) a file is not what was hashed.
-    Unavailable: (``disk-full``); nothing that is there was changed.
-    """
-    missing: dict[str, Hashed] = {}
-    for one in hashed:
-        if not _there(place(store, one.md5), one.entry.size):
-            missing.setdefault(one.md5, one)
-    wanted = list(missing.values())
-    for prefix in {one.md5[:2] for one in wanted}:
-        (store / prefix).mkdir(parents=True, exist_ok=True)
-    in_slices(wanted, lambda one: _take(store, one), on_progress)
-    return len(wanted)
-
-
 def put(store: Path, key: str, raw: bytes) -> None:
     """Write an object from memory, unless it is there. Raises `Unavailable` (``disk-full``)."""
     target = place(store, key)
-    if _there(target, len(raw)):
+    if there(target, len(raw)):
         return
     try:
-        _write(target, raw)
+        write(target, raw)
     except FileNotFoundError:
         (store / key[:2]).mkdir(parents=True, exist_ok=True)
-        _write(target, raw)
+        write(target, raw)
     except OSError as error:
         if error.errno in FULL:
             raise full(store) from error
@@ -91,27 +60,6 @@ def sync(store: Path) -> None:
         ctypes.CDLL(None).syncfs(descriptor)
     finally:
         os.close(descriptor)
-
-
-def copy_missing(
-    source: Path, target: Path, keys: Mapping[str, int | None], *, on_progress: Progress = silent
-) -> int:
-    """Copy objects from one store to another that does not have them; returns how many.
-
-    Each is hashed on the way: a damaged one is not passed on.
-
-    Raises
-    ------
-    FileNotFoundError: an object is not in ``source``.
-    DamagedObject: its bytes are not what its name says.
-    """
-    wanted = [key for key in keys if not os.path.exists(place(target, key))]  # noqa: PTH110
-    for prefix in {key[:2] for key in wanted}:
-        (target / prefix).mkdir(parents=True, exist_ok=True)
-    in_slices(
-        wanted, lambda key: copy_checked(place(source, key), place(target, key), key), on_progress
-    )
-    return len(wanted)
 
 
 class DamagedObject(ValueError):
@@ -133,12 +81,14 @@ def copy_checked(
     try:
         writer = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
-            while piece := os.read(reader, _SMALL):
+            # A buffer no larger than the file: a large one is mapped and unmapped at every call.
+            most = min(_SMALL, os.fstat(reader).st_size + 1)
+            while piece := os.read(reader, most):
                 md5.update(piece)
                 if sha256 is not None:
                     sha.update(piece)
                 _write_all(writer, piece)
-                if len(piece) < _SMALL:
+                if len(piece) < most:
                     break
         except BaseException:
             with contextlib.suppress(OSError):
@@ -155,23 +105,7 @@ def copy_checked(
     os.rename(hidden, target)  # noqa: PTH104
 
 
-def in_slices(wanted: Sequence, act: Callable, on_progress: Progress) -> None:  # type: ignore[type-arg]
-    """Act on every item, in threads, some at a time; the first error ends it."""
-
-    def some(items: Sequence) -> int:  # type: ignore[type-arg]
-        for item in items:
-            act(item)
-        return len(items)
-
-    slices = [wanted[at : at + _SLICE] for at in range(0, len(wanted), _SLICE)]
-    done = 0
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for number in pool.map(some, slices):
-            done += number
-            on_progress(done, len(wanted))
-
-
-def _there(path: str, size: int) -> bool:
+def there(path: str, size: int) -> bool:
     """Whether an object is there in its whole length."""
     try:
         return os.stat(path).st_size == size  # noqa: PTH116
@@ -179,33 +113,8 @@ def _there(path: str, size: int) -> bool:
         return False
 
 
-def _take(store: Path, one: Hashed) -> None:
-    target = place(store, one.md5)
-    try:
-        if one.entry.size < _SMALL:
-            _take_small(target, one)
-        else:
-            copy_checked(one.entry.path, target, one.md5)
-    except (DamagedObject, FileNotFoundError):
-        raise changing(one.entry) from None
-    except OSError as error:
-        if error.errno in FULL:
-            raise full(store) from error
-        raise
-
-
-def _take_small(target: str, one: Hashed) -> None:
-    descriptor = os.open(one.entry.path, os.O_RDONLY)
-    try:
-        raw = os.read(descriptor, _SMALL)
-    finally:
-        os.close(descriptor)
-    if len(raw) != one.entry.size or hashlib.md5(raw, usedforsecurity=False).hexdigest() != one.md5:
-        raise changing(one.entry)
-    _write(target, raw)
-
-
-def _write(target: str, raw: bytes) -> None:
+def write(target: str, raw: bytes) -> None:
+    """Give a small object its name when it is whole."""
     hidden = _hidden(target)
     descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from triune.core.files import write_atomic
-from triune.data.fast.index import Hashed
+from triune.data.fast.hashing import Hashed
 from triune.data.fast.objects import FOLDER_MARK
 
 
