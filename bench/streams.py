@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/streams.py [--rate 2000] [--seconds 15] [--json]
 
-Starts PostgreSQL, Valkey, the object store, the broker and the `streams` daemon of a workspace of
+Starts PostgreSQL, Valkey, the broker and the `streams` daemon of a workspace of
 its own, publishes at the rate, and reads the daemon's histogram: from when the broker had an event
 until its row was written online. Afterwards the values are held against all that was published.
 """
@@ -29,7 +29,7 @@ from triune.app.context import Context
 from triune.core.workspace import Workspace
 
 BATCH = 20
-NAMES = ("postgres", "valkey", "seaweedfs", "tansu", "streams")
+NAMES = ("postgres", "valkey", "seaweedfs", "broker", "streams")
 
 
 def histogram(context: Context) -> dict[str, float]:

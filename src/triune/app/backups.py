@@ -93,13 +93,12 @@ def repository_of(context: Context) -> Repository:
         url = str(workspace.home.resolve() / "backups")
     if url is None:
         bucket = LOCKED if table is not None and table.locked_days else BUCKET
-        url = f"s3:{addresses.stream_objects.url}/{bucket}/{workspace.name}"
+        assert addresses.s3 is not None
+        url = f"s3:{addresses.s3.url}/{bucket}/{workspace.name}"
     if not url.startswith("s3:"):
         return Repository(url, password.resolve())
-    ours = addresses.s3 if table is None or table.repository is None else None
-    if ours is None and url.startswith(f"s3:{addresses.stream_objects.url}/"):
-        ours = addresses.stream_objects
-    return Repository(url, password.resolve(), keys(ours))
+    own = addresses.s3 is not None and url.startswith(f"s3:{addresses.s3.url}/")
+    return Repository(url, password.resolve(), keys(addresses.s3 if own else None))
 
 
 def keys(s3: S3 | None) -> Mapping[str, str]:

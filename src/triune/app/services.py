@@ -195,12 +195,11 @@ def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
 def _stream_builders(
     workspace: Workspace, addresses: Addresses
 ) -> dict[str, Callable[[], Service]]:
-    """The broker with the store of its topics, and the consumers."""
-    from triune.operations.services.engines import daemons, seaweedfs, tansu
+    """The broker and the consumers."""
+    from triune.operations.services.engines import broker, daemons
 
     return {
-        "seaweedfs": lambda: seaweedfs.service(workspace, addresses, addresses.stream_objects),
-        "tansu": lambda: tansu.service(workspace, addresses),
+        "broker": lambda: broker.service(workspace, addresses),
         "streams": lambda: daemons.service(workspace, addresses, "streams"),
     }
 

@@ -229,7 +229,7 @@ SERVICE_NAMES = (
     "valkey",
     "seaweedfs",
     "mlflow",
-    "tansu",
+    "broker",
     "streams",
     "prefect",
     "flows",

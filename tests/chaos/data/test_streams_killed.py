@@ -19,12 +19,12 @@ __all__ = ["make_workspace"]
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 BATCH = 400
-KILLED = ("streams", "valkey", "tansu", "streams", "seaweedfs", "valkey")
+KILLED = ("streams", "valkey", "broker", "streams", "seaweedfs", "valkey")
 
 
 @pytest.fixture
 def context(make_workspace: MakeWorkspace) -> Iterator[Context]:
-    names = ("postgres", "valkey", "seaweedfs", "tansu", "streams")
+    names = ("postgres", "valkey", "seaweedfs", "broker", "streams")
     workspace = make_workspace(settings=only(*names, profile="server") + streams.TOML)
     streams.begin(workspace)
     made = Context(workspace)

@@ -210,7 +210,8 @@ def test_what_is_deleted_or_overwritten_in_a_locked_repository_comes_back(
     try:
         context.backups.run()
         repository = backups.repository_of(context)
-        client = s3_buckets.client(context.addresses.stream_objects)
+        assert context.addresses.s3 is not None
+        client = s3_buckets.client(context.addresses.s3)
         bucket = repository.url.split("/")[3]
         where = {"Bucket": bucket}
         keys = [

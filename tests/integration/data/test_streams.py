@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 @pytest.fixture
 def context(make_workspace: MakeWorkspace) -> Iterator[Context]:
-    settings = only("seaweedfs", "tansu", "streams") + streams.TOML
+    settings = only("broker", "streams") + streams.TOML
     workspace = make_workspace(settings=settings)
     streams.begin(workspace)
     made = Context(workspace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -23,7 +22,6 @@ from triune.data.streams.ports import Message, Outgoing
 
 GROUP = "triune"
 _AT_ONCE = 2_000
-_LOOK_SECONDS = 0.01
 _FATAL = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})
 
 
@@ -33,7 +31,6 @@ class KafkaBroker:
     def __init__(self, address: str, *, timeout: float = 10.0) -> None:
         self._address = address
         self._timeout = timeout
-        self._lock = threading.Lock()
 
     def ensure(self, topic: str, partitions: int) -> int:
         known = self._partitions(topic)
@@ -56,25 +53,10 @@ class KafkaBroker:
             raise self._away(error) from error
 
     def _end(self, topic: str, number: int) -> tuple[int, int]:
-        """First offset and the one behind the last.
-
-        Asked for the latest offset, some brokers name the beginning of the last batch. What a
-        fetch says is right, so one is made from there.
-        """
+        """First offset and the one behind the last."""
         place = TopicPartition(topic, number)
-        with self._lock:
-            first, latest = self._asking.get_watermark_offsets(place, timeout=self._timeout)
-            if latest == first:
-                return first, latest
-            self._asking.assign([TopicPartition(topic, number, latest)])
-            until = time.monotonic() + self._timeout
-            while time.monotonic() < until:
-                self._asking.poll(_LOOK_SECONDS)
-                _, high = self._asking.get_watermark_offsets(place, cached=True)
-                if high >= latest:
-                    self._asking.unassign()
-                    return first, high
-        raise self._away("a fetch was not answered")
+        first, end = self._asking.get_watermark_offsets(place, timeout=self._timeout)
+        return first, end
 
     def send(self, topic: str, messages: Sequence[Outgoing]) -> dict[int, int]:
         failed: list[Any] = []
@@ -138,22 +120,24 @@ class KafkaBroker:
     def _producer(self) -> Producer:
         return Producer(
             _settings(self._address)
-            | {"acks": "all", "linger.ms": 2, "message.timeout.ms": round(self._timeout * 1000)}
+            | {
+                "acks": "all",
+                "linger.ms": 2,
+                "enable.idempotence": True,
+                "message.timeout.ms": round(self._timeout * 1000),
+            }
         )
 
     @cached_property
     def _asking(self) -> Consumer:
-        return Consumer(
-            _settings(self._address)
-            | {"group.id": GROUP, "enable.auto.commit": False, "fetch.wait.max.ms": 20}
-        )
+        return Consumer(_settings(self._address) | {"group.id": GROUP, "enable.auto.commit": False})
 
     def _away(self, error: object) -> Unavailable:
         return Unavailable(
             "broker-unreachable",
             f"the broker does not answer: {error}",
             context=self._address,
-            hint="`triune up` starts it; `triune logs tansu` shows what it says.",
+            hint="`triune up` starts it; `triune logs broker` shows what it says.",
         )
 
 
@@ -169,7 +153,6 @@ class KafkaReader:
                 "group.id": GROUP,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 20,
                 "fetch.error.backoff.ms": 100,
                 "queued.min.messages": 10_000,
             }
@@ -192,7 +175,7 @@ class KafkaReader:
                 "broker-unreachable",
                 f"the broker does not answer: {error}",
                 context=self._address,
-                hint="`triune up` starts it; `triune logs tansu` shows what it says.",
+                hint="`triune up` starts it; `triune logs broker` shows what it says.",
             )
         return False
 

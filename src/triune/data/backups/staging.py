@@ -3,7 +3,8 @@
 Databases come first, each as of one moment. Everything that a row can name (artifacts, objects,
 content of datasets) is only ever added and never changed, and is copied afterwards: so whatever
 the databases name is there. Small files of state are copied before the databases, since they are
-newer than the ledger only where the next start would mend that anyway.
+newer than the ledger only where the next start would mend that anyway. Topics only grow, and are
+copied last: they hold whatever a stream's marks say was applied.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ LEFT_OUT = (
     ".triune/engines/prometheus",
     ".triune/engines/alertmanager",
     ".triune/engines/seaweedfs",
-    ".triune/engines/tansu",
     ".triune/engines/valkey",
     ".triune/engines/envoy",
     ".triune/engines/postgres/data",
@@ -41,6 +41,8 @@ LEFT_OUT = (
 """What is not backed up: what is made anew, and engines whose content is dumped or copied."""
 IMMUTABLE = (".triune/artifacts", ".triune/dvc-remote/files", ".dvc/cache/files", ".git/objects")
 """Content that never changes once it is there: linked, not copied, where that can be."""
+GROWING = (".triune/engines/broker",)
+"""What is only added to, so that its beginning is always whole; copied after the databases."""
 _CHUNK = 1 << 20
 _BESIDE = ("-wal", "-shm", ".db-journal")
 """Files beside a database that belong to its live state alone."""
@@ -48,7 +50,7 @@ _BESIDE = ("-wal", "-shm", ".db-journal")
 
 def tree(root: Path, staging: Path, exclude: Sequence[str]) -> dict[str, dict[str, int]]:
     """The workspace's files; rows by database file and table, of those that are SQLite."""
-    patterns = [*LEFT_OUT, *exclude]
+    patterns = [*LEFT_OUT, *GROWING, *exclude]
     target = staging / TREE
     databases: list[Path] = []
     later: list[Path] = []
@@ -66,6 +68,9 @@ def tree(root: Path, staging: Path, exclude: Sequence[str]) -> dict[str, dict[st
     for folder in IMMUTABLE:  # what came while the databases were copied may be named by them
         for path in _files(root / folder, []):
             _link(path, target / folder / path.relative_to(root / folder))
+    for folder in GROWING:
+        for path in _files(root / folder, exclude):
+            _copy(path, target / folder / path.relative_to(root / folder))
     return rows
 
 

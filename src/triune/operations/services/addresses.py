@@ -12,7 +12,7 @@ from triune.core.files import read_json, secret, write_json
 from triune.core.workspace import Workspace
 from triune.operations.services.ports import HOST, Ports
 
-BUCKETS = ("triune", "mlflow", "dvc", "streams", "backups")
+BUCKETS = ("triune", "mlflow", "dvc", "backups")
 DATABASES = ("triune", "mlflow", "feast")
 DATABASE_USER = "triune"
 
@@ -122,12 +122,8 @@ class Addresses:
     @property
     def s3(self) -> S3 | None:
         """The object store; None in profile ``local``, where objects are files."""
-        return None if self.profile is Profile.LOCAL else self.stream_objects
-
-    @property
-    def stream_objects(self) -> S3:
-        """The object store that topics are kept in, in every profile: the broker has no other
-        place that outlives it."""
+        if self.profile is Profile.LOCAL:
+            return None
         return S3(f"http://{self.at('seaweedfs')}", "triune", self.secret("s3"))
 
     @property
@@ -152,7 +148,7 @@ class Addresses:
     @property
     def kafka(self) -> str:
         """``host:port`` of the broker."""
-        return self.at("tansu")
+        return self.at("broker")
 
     @property
     def prefect_api(self) -> str:

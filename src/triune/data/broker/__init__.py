@@ -1,0 +1,1 @@
+"""A broker that speaks Kafka's protocol, for one machine: topics are files of the workspace."""
