@@ -7,6 +7,7 @@ socket. Replies are parsed by hiredis.
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -17,6 +18,7 @@ import hiredis
 Command = tuple[bytes | str | int, ...]
 pack: Callable[[Command], bytes] = cast(Any, hiredis.pack_command)
 _CHUNK = 65_536
+_TIMEVAL = struct.Struct("@ll")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ class Connection:
         """Connect and sign in. Raises OSError, `hiredis.ReplyError` when refused."""
         self._socket = socket.create_connection((server.host, server.port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The kernel keeps the time: Python would ask it before every call whether it may go on.
+        self._socket.settimeout(None)
+        limit = _TIMEVAL.pack(int(timeout), int(timeout % 1 * 1e6))
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, limit)
+        self._buffer = bytearray(_CHUNK)
         self._reader = hiredis.Reader()
         for reply in self.run(server.greeting()):
             if isinstance(reply, hiredis.ReplyError):
@@ -73,15 +81,18 @@ class Connection:
         packed = [pack(command) for command in commands]
         if not packed:
             return []
-        self._socket.sendall(b"".join(packed))
-        return [self._reply() for _ in packed]
+        try:
+            self._socket.sendall(b"".join(packed))
+            return [self._reply() for _ in packed]
+        except BlockingIOError as error:
+            raise TimeoutError("no answer in time") from error
 
     def _reply(self) -> Any:
         while (reply := self._reader.gets()) is False:
-            data = self._socket.recv(_CHUNK)
-            if not data:
+            size = self._socket.recv_into(self._buffer)
+            if not size:
                 raise ConnectionResetError("the server closed the connection")
-            self._reader.feed(data)
+            self._reader.feed(self._buffer, 0, size)
         return reply
 
     def close(self) -> None:

@@ -44,6 +44,7 @@ class Part:
     full: tuple[str, ...]
     decode: Decoder
     ttl_us: int
+    nothing: tuple[None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,21 @@ class Plan:
         times: dict[str, list[int | None]] = {}
         for place, group in enumerate(self.groups):
             answers = found[place * count : (place + 1) * count]
+            if count == 1:
+                for part, blob in zip(group.parts, answers[0], strict=True):
+                    row, status, at = _row(part, blob, now_us)
+                    view = part.layout.view
+                    statuses[view], times[view] = [status], [at]
+                    for name, value in zip(part.full, row, strict=True):
+                        columns[name] = [value]
+                continue
             for position, part in enumerate(group.parts):
-                blobs = [answer[position] for answer in answers]
-                values, status, at = _column(part, blobs, now_us)
+                rows = [_row(part, answer[position], now_us) for answer in answers]
                 view = part.layout.view
-                statuses[view], times[view] = status, at
-                columns.update(zip(part.full, values, strict=True))
+                statuses[view] = [row[1] for row in rows]
+                times[view] = [row[2] for row in rows]
+                for number, name in enumerate(part.full):
+                    columns[name] = [row[0][number] for row in rows]
         return Answer(columns, statuses, times)
 
 
@@ -134,7 +144,8 @@ def compile(layouts: Sequence[ViewLayout], features: Sequence[str]) -> Plan:
         layout = known[view]
         full = tuple(f"{view}:{name}" for name in names)
         ttl_us = round(layout.ttl_seconds * 1e6)
-        part = Part(layout, tuple(names), full, decoder(layout, names), ttl_us)
+        nothing = (None,) * len(names)
+        part = Part(layout, tuple(names), full, decoder(layout, names), ttl_us, nothing)
         groups.setdefault((layout.project, tuple(sorted(layout.join_keys))), []).append(part)
     return Plan(tuple(_group(project, keys_, parts) for (project, keys_), parts in groups.items()))
 
@@ -176,30 +187,14 @@ def _fast(layout: ViewLayout, places: Sequence[int], slow: Decoder) -> Decoder:
     return fast
 
 
-def _column(
-    part: Part, blobs: Sequence[bytes | None], now_us: int
-) -> tuple[list[list[Any]], list[Status], list[int | None]]:
-    """Values by feature, and status and event time by row."""
-    nothing, decode, ttl_us = (None,) * len(part.names), part.decode, part.ttl_us
-    rows: list[tuple[Any, ...]] = []
-    statuses: list[Status] = []
-    times: list[int | None] = []
-    for blob in blobs:
-        if blob is None:
-            row, status, at = nothing, Status.NOT_FOUND, None
-        else:
-            at = event_time(blob)
-            if ttl_us and now_us - at > ttl_us:
-                row, status = nothing, Status.EXPIRED
-            else:
-                try:
-                    row, status = decode(blob), Status.PRESENT
-                except (LayoutMismatch, struct.error, ValueError, IndexError):
-                    row, status, at = nothing, Status.UNREADABLE, None
-        rows.append(row)
-        statuses.append(status)
-        times.append(at)
-    if len(rows) == 1:
-        return [[value] for value in rows[0]], statuses, times
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in part.names], statuses, times
+def _row(part: Part, blob: bytes | None, now_us: int) -> tuple[tuple[Any, ...], Status, int | None]:
+    """Values, status and event time of one entity's row."""
+    if blob is None:
+        return part.nothing, Status.NOT_FOUND, None
+    at = event_time(blob)
+    if part.ttl_us and now_us - at > part.ttl_us:
+        return part.nothing, Status.EXPIRED, at
+    try:
+        return part.decode(blob), Status.PRESENT, at
+    except (LayoutMismatch, struct.error, ValueError, IndexError):
+        return part.nothing, Status.UNREADABLE, None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from queue import Empty, LifoQueue
 from typing import Any, TypeVar
 
 import hiredis
@@ -84,7 +84,7 @@ class ValkeyPlace:
     def __init__(self, url: str, *, timeout: float = 5.0) -> None:
         self._server = Server.of(url)
         self._timeout = timeout
-        self._idle: LifoQueue[Connection] = LifoQueue()
+        self._idle: deque[Connection] = deque()  # appends and pops are atomic
 
     def fetch(self, requests: Sequence[Request]) -> list[list[bytes | None]]:
         commands: list[Command] = [(b"HMGET", key, *fields) for key, fields in requests]
@@ -138,8 +138,8 @@ class ValkeyPlace:
     def close(self) -> None:
         while True:
             try:
-                self._idle.get_nowait().close()
-            except Empty:
+                self._idle.pop().close()
+            except IndexError:
                 return
 
     def _scan(self, project: str) -> Iterator[list[bytes]]:
@@ -164,14 +164,14 @@ class ValkeyPlace:
                 if tries_left == 0 or isinstance(error, TimeoutError):
                     raise self._away(error) from error
             else:
-                self._idle.put(connection)
+                self._idle.append(connection)
                 return result
         raise AssertionError("unreachable")
 
     def _taken(self, *, fresh: bool) -> Connection:
         try:
-            connection = self._idle.get_nowait()
-        except Empty:
+            connection = self._idle.pop()
+        except IndexError:
             return Connection(self._server, self._timeout)
         if fresh:  # what was idle was most likely lost as well
             connection.close()
