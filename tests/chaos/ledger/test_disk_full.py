@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.disks import small_disk
 from triune.ledger.ports import Query
 from triune.ledger.service import Ledger
+
+__all__ = ["small_disk"]
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -78,22 +79,6 @@ def test_a_database_past_its_file_size_keeps_whole_batches(tmp_path: Path) -> No
     assert ledger.count() == accepted * 10
     assert ledger.count(Query(subject=f"run:{accepted}-0")) == 0
     ledger.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.getuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
-    mounted = subprocess.run(command, check=False, capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 @pytest.mark.root

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support import streams
-from tests.support.services import MakeWorkspace, make_workspace, only
+from tests.support.services import MakeWorkspace, clear, make_workspace, only
 from triune.app import services
 from triune.app.context import Context
 from triune.core.errors import ConfigError, NotFound, Refused
 from triune.core.waiting import wait_until
+from triune.core.workspace import Workspace
 from triune.data.streams.ports import Outgoing
 from triune.ledger.ports import Query
 
@@ -117,3 +119,33 @@ def test_mistakes_are_told_before_anything_is_sent(context: Context) -> None:
     with pytest.raises(ConfigError) as wrong:
         Context(type(context.workspace)(context.workspace.root)).streams.spec("rides")
     assert {problem.key.rpartition(".")[2] for problem in wrong.value.problems} >= {"most", "mosst"}
+
+
+def test_topics_come_back_with_a_backup(context: Context, tmp_path: Path) -> None:
+    events = streams.rides(0, 300)
+    end = streams.EPOCH + timedelta(seconds=100)
+    context.streams.publish("rides", events, until=end)
+    context.streams.advance("rides", end)
+    context.streams.settle("rides")
+    context.backups.run()
+    context.streams.publish("rides", streams.rides(300, 400))  # after the point
+    context.streams.settle("rides")
+    services.down(context)
+    into = tmp_path / "restored"
+    context.backups.restore(into)
+    restored = Context(Workspace(into))
+    try:
+        services.up(restored)
+        restored.streams.settle("rides", timeout=60)
+        for driver in ("d0", "d3"):
+            assert online(restored, driver) == streams.wanted(events, driver, end)
+        assert restored.streams.replay("rides").cleared == 5  # from the topic alone
+        restored.streams.settle("rides", timeout=60)
+        wait_until(
+            lambda: online(restored, "d3") == streams.wanted(events, "d3", end),
+            timeout=60,
+            what="the replay has come to the same",
+        )
+    finally:
+        restored.close()
+        clear(restored.workspace)
