@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TOTAL = 10_000
 """How many buckets there are; weights are numbers of buckets."""
 
-_PAIR = b"\x82"
+PAIR = b"\x82"
 _TEXT = 0x60
 _SHORT = tuple(bytes([_TEXT + length]) for length in range(24))
 
@@ -43,7 +43,7 @@ def bucket(salt: str, unit: str) -> int:
     >>> bucket("flights/delay", "N14228")
     5573
     """
-    data = _PAIR + _text(salt) + _text(unit)
+    data = PAIR + cbor_text(salt) + cbor_text(unit)
     return (int(mmh3.hash(data, signed=False)) * TOTAL) >> 32
 
 
@@ -51,14 +51,14 @@ def buckets(salt: str, units: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int6
     """`bucket` of each unit, as an array of the same length; about twice as fast as a loop."""
     import numpy as np
 
-    prefix, text, digest = _PAIR + _text(salt), _text, mmh3.hash
+    prefix, text, digest = PAIR + cbor_text(salt), cbor_text, mmh3.hash
     hashes = np.fromiter(
         (digest(prefix + text(unit), 0, False) for unit in units), np.uint64, count=len(units)
     )
     return ((hashes * np.uint64(TOTAL)) >> np.uint64(32)).astype(np.int64)
 
 
-def _text(text: str) -> bytes:
+def cbor_text(text: str) -> bytes:
     """A CBOR text string, its length in the shortest form."""
     try:
         data = text.encode()

@@ -1,0 +1,1 @@
+"""Feature flags: flagd's definitions, compiled once, evaluated in process."""

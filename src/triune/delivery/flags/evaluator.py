@@ -1,0 +1,148 @@
+"""Evaluating flags: never raises, and costs what its rule costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from triune.delivery.flags.logic import Compiler, UnknownOperation
+from triune.delivery.flags.model import Code, Details, Flag, Kind, Metadata, Reason
+
+_TYPES: dict[Kind, tuple[type, ...]] = {
+    Kind.BOOLEAN: (bool,),
+    Kind.STRING: (str,),
+    Kind.INTEGER: (int,),
+    Kind.FLOAT: (int, float),
+    Kind.OBJECT: (dict, list),
+}
+Resolve = Callable[[Any, str | None, Mapping[str, Any]], Details]
+"""From the caller's default, the targeting key and the attributes."""
+
+
+def compiled(flag: Flag, metadata: Metadata) -> Resolve:
+    """A flag made ready."""
+    if not flag.enabled:
+        return lambda default, _key, _attributes: Details(default, None, Reason.DISABLED, metadata)
+    fixed = _settled(flag, Reason.STATIC, metadata)
+    if not flag.targeting:
+        return lambda default, _key, _attributes: fixed or _of_caller(default, metadata)
+    if not isinstance(flag.targeting, dict):
+        message = "its targeting is no rule"
+        return lambda default, _key, _attributes: _failed(
+            default, Code.PARSE_ERROR, message, metadata
+        )
+    return _targeted(flag, metadata)
+
+
+def _targeted(flag: Flag, metadata: Metadata) -> Resolve:
+    compiler = Compiler(flag.key)
+    rule = compiler.rule(flag.targeting)
+    untargeted = _settled(flag, Reason.DEFAULT, metadata)
+    told = compiler.reads_everything or "$flagd" in compiler.reads
+    ready = {
+        name: Details(value, name, Reason.TARGETING_MATCH, metadata)
+        if value is not None
+        else Details(None, name, Reason.ERROR, metadata, Code.GENERAL, f"variant {name!r} is null")
+        for name, value in flag.variants.items()
+    }
+
+    def resolve(default: Any, key: str | None, attributes: Mapping[str, Any]) -> Details:
+        data = {**attributes, "targetingKey": key}
+        if told:
+            data["$flagd"] = {"flagKey": flag.key, "timestamp": int(time.time())}
+        variant = rule(data)
+        if variant is None:
+            return untargeted or _of_caller(default, metadata)
+        found = ready.get(_name(variant))
+        if found is None or found.error is not None:
+            message = f"variant {_name(variant)!r} is none of the flag's"
+            return _failed(default, Code.GENERAL, message, metadata)
+        return found
+
+    return resolve
+
+
+def _name(variant: object) -> str:
+    if isinstance(variant, str):
+        return variant
+    return str(variant).lower() if isinstance(variant, bool) else str(variant)
+
+
+def _settled(flag: Flag, reason: Reason, metadata: Metadata) -> Details | None:
+    """What the default variant gives; None: what the caller says."""
+    if flag.default is None:
+        return None
+    if flag.default not in flag.variants:
+        message = f"default variant {flag.default!r} is none of the flag's"
+        return Details(None, flag.default, Reason.ERROR, metadata, Code.GENERAL, message)
+    return Details(flag.variants[flag.default], flag.default, reason, metadata)
+
+
+def _of_caller(default: Any, metadata: Metadata) -> Details:
+    return Details(default, None, Reason.DEFAULT, metadata)
+
+
+def _failed(default: Any, code: Code, message: str, metadata: Metadata) -> Details:
+    return Details(default, None, Reason.ERROR, metadata, code, message)
+
+
+class Evaluator:
+    """A set of flags made ready. Immutable: a change is another evaluator."""
+
+    def __init__(self, flags: Iterable[Flag], metadata: Metadata | None = None) -> None:
+        self.metadata: Metadata = dict(metadata or {})
+        self._flags = {
+            flag.key: compiled(flag, {**self.metadata, **flag.metadata}) for flag in flags
+        }
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The flags there are."""
+        return tuple(self._flags)
+
+    def evaluate(
+        self,
+        key: str,
+        default: Any,
+        *,
+        kind: Kind,
+        targeting_key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Details:
+        """A flag's value for a context. Never raises.
+
+        Parameters
+        ----------
+        key: the flag
+        default: what it gives when the flag does not say, is disabled, absent or broken
+        kind: the type that the caller takes; another one is an error
+        targeting_key: whom it is evaluated for
+        attributes: what else rules may look at, by name
+        """
+        resolve = self._flags.get(key)
+        if resolve is None:
+            return _failed(default, Code.FLAG_NOT_FOUND, f"there is no flag {key!r}", {})
+        try:
+            found = resolve(default, targeting_key, attributes or {})
+        except UnknownOperation as error:
+            return _failed(default, Code.PARSE_ERROR, str(error), {})
+        except Exception as error:  # whatever a rule makes of whatever a context holds
+            return _failed(default, Code.GENERAL, f"{type(error).__name__}: {error}", {})
+        return found if found.variant is None else _typed(found, default, kind)
+
+
+def _typed(found: Details, default: Any, kind: Kind) -> Details:
+    """The details, if the value is of the kind asked for."""
+    if found.error is not None:
+        return found._replace(value=default, variant=None)
+    value = found.value
+    right = isinstance(value, _TYPES[kind])
+    if kind is Kind.INTEGER and isinstance(value, bool):
+        right = False
+    if right:
+        if kind is Kind.FLOAT and isinstance(value, int):
+            return found._replace(value=float(value))
+        return found
+    message = f"its value is of type {type(value).__name__}, not {kind.value}"
+    return _failed(default, Code.TYPE_MISMATCH, message, found.metadata)
