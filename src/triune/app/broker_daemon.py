@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import threading
 from collections.abc import Callable
 
@@ -25,6 +26,8 @@ def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> 
     """Serve until told to stop, or until the disk fails: then what is there is read anew."""
     folder = context.workspace.engine(NAME)
     own_folder(folder)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a file for every 64 MiB of a topic
     with locked(folder / "lock"):
         asyncio.run(_serve(context, stop, ready))
 
