@@ -11,7 +11,7 @@ import pytest
 
 from triune.core.errors import NotFound, Refused, TriuneError
 from triune.data.backends.dvc import DvcStore
-from triune.data.fast import index
+from triune.data.fast import hashing
 from triune.data.fast.index import HashIndex
 from triune.data.model import Remote
 
@@ -109,14 +109,14 @@ def test_a_file_that_changes_while_it_is_read_is_named(
 ) -> None:
     folder = tmp_path / "set"
     plant(folder, {"a.txt": b"a" * 100, "b.txt": b"b"})
-    whole = index._sha
+    whole = hashing._sha
 
     def slowly(raw: bytes) -> str:
         if raw.startswith(b"a"):
             (folder / "a.txt").write_bytes(b"longer than before" * 10)
         return whole(raw)
 
-    monkeypatch.setattr(index, "_sha", slowly)
+    monkeypatch.setattr(hashing, "_sha", slowly)
     with pytest.raises(Refused, match=r"a\.txt") as caught:
         store_in(tmp_path).add(folder)
     assert caught.value.reference == "dataset-changing"
