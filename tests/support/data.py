@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,10 +70,6 @@ class MemoryLog:
         yield from reversed(found) if wanted.newest_first else found
 
 
-def _nothing(_md5: str, _raw: bytes) -> None:
-    """Keeps nothing."""
-
-
 @dataclass
 class FolderStore:
     """The fake of `triune.data.backends.dvc.DvcStore`: the same port, plain copies."""
@@ -105,9 +101,9 @@ class FolderStore:
         return Tracked(content, path.with_name(path.name + ".dvc"))
 
     @property
-    def keep(self) -> Callable[[str, bytes], None]:
+    def keep(self) -> None:
         """Nothing: `add` reads for itself."""
-        return _nothing
+        return None
 
     def tracked(self, path: Path) -> Tracked | None:
         file = path.with_name(path.name + ".dvc")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from triune.data.fast.hashing import Keep
 from triune.ledger.envelope import Event
 from triune.ledger.ports import Query, Stored
 
@@ -30,11 +31,9 @@ class ContentStore(Protocol):
         ...
 
     @property
-    def keep(self) -> Callable[[str, bytes], None]:
-        """Puts a small file's content, by its md5, into the cache while it is in memory.
-
-        It pickles, is idempotent, and raises `Unavailable` (``disk-full``).
-        """
+    def keep(self) -> Keep | None:
+        """Puts content into the cache while it is in memory; raises `Unavailable`
+        (``disk-full``)."""
         ...
 
     def tracked(self, path: Path) -> Tracked | None:

@@ -12,7 +12,10 @@ import pytest
 from triune.core.errors import NotFound, Refused, TriuneError
 from triune.data.backends.dvc import DvcStore
 from triune.data.fast import hashing
+from triune.data.fast.hashing import hash_file
 from triune.data.fast.index import HashIndex
+from triune.data.fast.objects import Keeper
+from triune.data.fast.scan import scan
 from triune.data.model import Remote
 
 pytestmark = pytest.mark.engine
@@ -91,12 +94,12 @@ def test_files_that_are_as_they_were_are_not_read_again(tmp_path: Path) -> None:
         os.utime(path, (old, old))
     known = HashIndex(tmp_path / "index")
     first = known.hashes(folder)
-    reads: list[str] = []
-    again = known.hashes(folder, keep=lambda md5, _: reads.append(md5))
-    assert (again, reads) == (first, [])
+    store = Keeper(tmp_path / "kept")
+    assert known.hashes(folder, keep=store) == first
+    assert not store.store.exists()
     (folder / "a.txt").write_bytes(b"A")
-    changed = known.hashes(folder, keep=lambda md5, _: reads.append(md5))
-    assert len(reads) == 1
+    changed = known.hashes(folder, keep=store)
+    assert len(list(store.store.rglob("*/*"))) == 1
     assert changed[0].md5 != first[0].md5
     # Other bytes of the same size and time: only a reading of every byte finds them.
     (folder / "deep" / "b.txt").write_bytes(b"B")
@@ -121,6 +124,27 @@ def test_a_file_that_changes_while_it_is_read_is_named(
         store_in(tmp_path).add(folder)
     assert caught.value.reference == "dataset-changing"
     assert not (tmp_path / "set.dvc").exists()
+
+
+def test_a_large_file_is_kept_while_it_is_read(tmp_path: Path) -> None:
+    raw = os.urandom(5 << 20)
+    plant(tmp_path / "set", {"large.bin": raw, "again.bin": raw})
+    store = Keeper(tmp_path / "kept")
+    hashed = HashIndex(tmp_path / "index").hashes(tmp_path / "set", keep=store)
+    (kept,) = (path for path in store.store.rglob("*") if path.is_file())
+    assert kept.read_bytes() == raw
+    assert kept.stat().st_mode & 0o777 == 0o444
+    assert {one.md5 for one in hashed} == {kept.parent.name + kept.name}
+
+
+def test_a_large_file_that_changes_leaves_nothing(tmp_path: Path) -> None:
+    plant(tmp_path / "set", {"large.bin": b"x" * (3 << 20)})
+    (entry,) = scan(tmp_path / "set")
+    (tmp_path / "set" / "large.bin").write_bytes(b"y" * (2 << 20))
+    with pytest.raises(Refused) as caught:
+        hash_file(entry, Keeper(tmp_path / "kept"))
+    assert caught.value.reference == "dataset-changing"
+    assert not [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
 
 
 def test_links_and_what_is_not_there_are_refused(tmp_path: Path) -> None:

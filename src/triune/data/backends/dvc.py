@@ -15,7 +15,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ class DvcStore:
 
     @property
     def keep(self) -> Keep:
-        return partial(objects.put, self._cache)
+        return objects.Keeper(self._cache)
 
     @property
     def _index(self) -> HashIndex:

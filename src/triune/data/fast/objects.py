@@ -14,6 +14,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from triune.core.errors import Unavailable
 FOLDER_MARK = ".dir"
 READ_ONLY = 0o444
 _SMALL = 1 << 20
+_WRITE_BACK = 32 << 20
+_SYNC_FILE_RANGE_WRITE = 2
 _numbers = count()
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -50,6 +53,65 @@ def put(store: Path, key: str, raw: bytes) -> None:
         if error.errno in FULL:
             raise full(store) from error
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Puts content into a store while somebody else reads it."""
+
+    store: Path
+
+    def small(self, md5: str, raw: bytes) -> None:
+        """As `put`."""
+        put(self.store, md5, raw)
+
+    def large(self) -> Growing:
+        """An object whose name is known at its end. Raises `Unavailable` (``disk-full``)."""
+        return Growing(self.store)
+
+
+class Growing:
+    """An object that is written piece by piece; the disk is kept busy meanwhile."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        folder = store / "00"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._hidden = _hidden(f"{folder}/growing")
+        self._file = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY)
+        self._size = self._begun = 0
+
+    def write(self, piece: bytes) -> None:
+        """The next bytes. Raises `Unavailable` (``disk-full``)."""
+        try:
+            _write_all(self._file, piece)
+        except OSError as error:
+            if error.errno in FULL:
+                raise full(self._store) from error
+            raise
+        self._size += len(piece)
+        if self._size - self._begun >= _WRITE_BACK:
+            _start_writing(self._file, self._begun, self._size - self._begun)
+            self._begun = self._size
+
+    def done(self, md5: str) -> None:
+        """Give it its name, unless it is there."""
+        target = place(self._store, md5)
+        if not there(target, self._size):
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            os.rename(self._hidden, target)  # noqa: PTH104
+
+    def drop(self) -> None:
+        """Close it; without a name it is gone."""
+        os.close(self._file)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._hidden)  # noqa: PTH108
+
+
+def _start_writing(descriptor: int, at: int, size: int) -> None:
+    """Ask the kernel to begin writing to the disk; only a hint."""
+    wide = ctypes.c_int64
+    ctypes.CDLL(None).sync_file_range(descriptor, wide(at), wide(size), _SYNC_FILE_RANGE_WRITE)
 
 
 def sync(store: Path) -> None:
