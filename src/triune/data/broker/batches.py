@@ -45,6 +45,10 @@ class Batch(NamedTuple):
         """Its last record's number among its producer's."""
         return (self.sequence + self.records - 1) & 0x7FFF_FFFF
 
+    def moved(self, base: int) -> Batch:
+        """The same with its base offset."""
+        return self._replace(base=base, last=base + self.last - self.base)
+
     @property
     def is_plain(self) -> bool:
         """Whether it is of no transaction."""
@@ -81,13 +85,13 @@ def checked(raw: bytes, at: int = 0) -> Batch:
     return found
 
 
-def split(raw: bytes) -> list[bytes]:
+def split(raw: bytes) -> list[tuple[Batch, bytes]]:
     """A producer's bytes as whole batches. Raises `BadBatch`."""
     found, at = [], 0
     while at < len(raw):
-        size = checked(raw, at).size
-        found.append(raw[at : at + size])
-        at += size
+        batch = checked(raw, at)
+        found.append((batch, raw[at : at + batch.size]))
+        at += batch.size
     if not found:
         raise BadBatch("nothing")
     return found

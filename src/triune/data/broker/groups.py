@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from triune.core.files import read_json, write_json
+from triune.core.files import read_json, write_atomic, write_json
 
 _LINES_KEPT = 10_000
 _BLOCK = 1_000
@@ -62,16 +62,12 @@ class Groups:
         self._rewrite()
 
     def _rewrite(self) -> None:
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(
-            "".join(
-                _line(group, place, one)
-                for group, offsets in self._offsets.items()
-                for place, one in offsets.items()
-            ),
-            encoding="utf-8",
-        )
-        fresh.replace(self._path)
+        lines = [
+            _line(group, place, one)
+            for group, offsets in self._offsets.items()
+            for place, one in offsets.items()
+        ]
+        write_atomic(self._path, "".join(lines), synced=False)
         self._lines = 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from triune.core.files import read_json, write_json
-from triune.data.broker.batches import head, offset_at, placed, split
+from triune.data.broker.batches import Batch, offset_at, placed, split
 from triune.data.broker.producers import Producers
 from triune.data.broker.segment import Segment
 
@@ -22,6 +22,10 @@ Tell = Callable[[str], None]
 
 class OffsetOutside(ValueError):
     """An offset that is no more, or not yet."""
+
+
+class Transactional(ValueError):
+    """A batch of a transaction, which there are none of here."""
 
 
 class PartitionLog:
@@ -60,10 +64,11 @@ class PartitionLog:
         if not found:
             return [Segment.new(self._folder, 0)]
         told = read_json(self._producers_file)
+        known = 0  # producers of segments before this offset were written down
         if told is not None and told["first"] <= found[-1].first:
-            self._producers = Producers.from_json(told["producers"])
+            self._producers, known = Producers.from_json(told["producers"]), told["first"]
         for segment in found:
-            if segment is not found[-1] and segment.load():
+            if segment.first < known and segment.load():
                 continue
             damaged = segment.mend(self._producers.note)
             if damaged is not None:
@@ -78,26 +83,28 @@ class PartitionLog:
         Raises
         ------
         BadBatch: they are no whole batches. Nothing of them is kept.
+        Transactional: one is of a transaction. Nothing of them is kept.
         OutOfOrder, OldEpoch: see `Producers.repeated`.
         OSError: the disk is full. Those before the one that did not fit are kept.
         """
         first: int | None = None
         following = self.end
-        for one in split(raw):
-            sent = head(one)
+        batches = split(raw)
+        if not all(sent.is_plain for sent, _ in batches):
+            raise Transactional
+        for sent, one in batches:
             base = self._producers.repeated(sent)
             if base is None:
                 base = self.end
-                self._write(placed(one, base))
+                self._write(placed(one, base), sent.moved(base))
                 following = self.end
             else:
-                following = max(following, base + sent.last - sent.base + 1)
+                following = max(following, sent.moved(base).following)
             first = base if first is None else first
         assert first is not None
         return first, following
 
-    def _write(self, raw: bytes) -> None:
-        batch = head(raw)
+    def _write(self, raw: bytes, batch: Batch) -> None:
         if self._active.size and self._active.size + batch.size > self._segment_bytes:
             self._roll()
         self._active.append(raw, batch)

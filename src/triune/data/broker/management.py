@@ -6,12 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from triune.data.broker.topics import MOST_PARTITIONS, RETENTION, Topics, is_name
-from triune.data.broker.wire import ErrorCode
+from triune.data.broker.wire import OK, UNKNOWN, ErrorCode, Values
 
 NODE = 1
-OK = ErrorCode.none
-_UNKNOWN = ErrorCode.unknown_topic_or_partition
-Values = dict[str, Any]
 
 
 class Management:
@@ -43,7 +40,7 @@ class Management:
     def _described(self, name: str) -> Values:
         topic = self._topics.get(name)
         if topic is None:
-            return {"error_code": _UNKNOWN, "name": name, "partitions": ()}
+            return {"error_code": UNKNOWN, "name": name, "partitions": ()}
         partitions = [
             {
                 "error_code": OK,
@@ -113,6 +110,6 @@ class Management:
                 self._topics.delete(name)
                 self._forget(name)
             except KeyError:
-                code = _UNKNOWN
+                code = UNKNOWN
             responses.append({"name": name, "error_code": code})
         return {"responses": responses}

@@ -6,10 +6,7 @@ from typing import Any
 
 from triune.data.broker.groups import Commit, Groups, ProducerNumbers
 from triune.data.broker.topics import Topics
-from triune.data.broker.wire import ErrorCode
-
-OK = ErrorCode.none
-Values = dict[str, Any]
+from triune.data.broker.wire import OK, UNKNOWN, ErrorCode, Values
 
 
 class Progress:
@@ -37,7 +34,7 @@ class Progress:
                 if member:
                     code = ErrorCode.unknown_member_id
                 elif self._topics.log(topic.name, part.partition_index) is None:
-                    code = ErrorCode.unknown_topic_or_partition
+                    code = UNKNOWN
                 else:
                     made = Commit(part.committed_offset, part.committed_metadata)
                     commits[topic.name, part.partition_index] = made

@@ -7,22 +7,20 @@ import time
 from datetime import timedelta
 from typing import Any, Protocol
 
-from triune.data.broker.batches import BadBatch, checked
-from triune.data.broker.log import OffsetOutside, PartitionLog, Tell
+from triune.data.broker.batches import BadBatch
+from triune.data.broker.log import OffsetOutside, PartitionLog, Tell, Transactional
 from triune.data.broker.producers import OldEpoch, OutOfOrder
 from triune.data.broker.topics import Topics
-from triune.data.broker.wire import ErrorCode
+from triune.data.broker.wire import OK, UNKNOWN, ErrorCode, Values
 
 NO_ANSWER = 0
 _EARLIEST, _LATEST = -2, -1
-OK = ErrorCode.none
-_UNKNOWN = ErrorCode.unknown_topic_or_partition
 _REFUSALS: dict[type[Exception], ErrorCode] = {
     BadBatch: ErrorCode.corrupt_message,
+    Transactional: ErrorCode.transactional_id_authorization_failed,
     OutOfOrder: ErrorCode.out_of_order_sequence_number,
     OldEpoch: ErrorCode.invalid_producer_epoch,
 }
-Values = dict[str, Any]
 
 
 class Durable(Protocol):
@@ -69,12 +67,12 @@ class Records:
     ) -> tuple[ErrorCode, int]:
         log = self._topics.log(topic, partition)
         if log is None:
-            return _UNKNOWN, -1
+            return UNKNOWN, -1
+        if body.transactional_id is not None:
+            return _REFUSALS[Transactional], -1
         try:
-            if body.transactional_id is not None or not checked(raw).is_plain:
-                return ErrorCode.transactional_id_authorization_failed, -1
             base, following = log.append(raw)
-        except (BadBatch, OutOfOrder, OldEpoch) as error:
+        except (BadBatch, Transactional, OutOfOrder, OldEpoch) as error:
             return _REFUSALS[type(error)], -1
         except OSError as error:
             self._tell(f"{topic}/{partition} cannot be written: {error}")
@@ -109,7 +107,7 @@ class Records:
         log = self._topics.log(topic, part.partition)
         code, raw = OK, b""
         if log is None:
-            code = _UNKNOWN
+            code = UNKNOWN
         else:
             try:
                 raw = log.read(part.fetch_offset, most, whole=first)
@@ -139,7 +137,7 @@ class Records:
         log = self._topics.log(topic, part.partition_index)
         found: Values = {"partition_index": part.partition_index, "error_code": OK}
         if log is None:
-            return found | {"error_code": _UNKNOWN}
+            return found | {"error_code": UNKNOWN}
         if part.timestamp == _EARLIEST:
             return found | {"offset": log.start, "leader_epoch": 0}
         if part.timestamp == _LATEST:
@@ -154,7 +152,7 @@ class Records:
             log = self._topics.log(topic, part.partition_index)
             found: Values = {"partition_index": part.partition_index, "low_watermark": -1}
             if log is None:
-                return found | {"error_code": _UNKNOWN}
+                return found | {"error_code": UNKNOWN}
             try:
                 low = log.cut(log.durable if part.offset == -1 else part.offset)
             except OffsetOutside:

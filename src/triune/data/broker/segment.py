@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from triune.core.files import read_json, write_json
+from triune.core.files import read_json, sync_folder, write_json
 from triune.data.broker.batches import HEADER, BadBatch, Batch, checked, head
 
 EVERY_BYTES = 16_384
@@ -32,6 +32,7 @@ class Segment:
         """An empty one."""
         path = folder / f"{first:0{_NAMES}}.log"
         path.touch()
+        sync_folder(folder)
         return cls(path)
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from triune.core.files import read_json, write_json
+from triune.core.files import read_json, sync_folder, write_json
 from triune.data.broker.log import PartitionLog, Tell
 
 RETENTION = "retention.ms"
@@ -84,6 +84,8 @@ class Topics:
         write_json(fresh / _FILE, {"partitions": partitions, "settings": dict(settings)})
         fresh.rename(self._folder / name)
         made = self._topics[name] = self._open(self._folder / name / _FILE)
+        sync_folder(self._folder / name)
+        sync_folder(self._folder)
         return made
 
     def delete(self, name: str) -> None:

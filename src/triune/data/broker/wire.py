@@ -36,6 +36,9 @@ API_VERSIONS = 18
 _START = struct.Struct(">hhi")
 _SIZE = struct.Struct(">i")
 AT_ONCE = timedelta(0)
+OK = ErrorCode.none
+UNKNOWN = ErrorCode.unknown_topic_or_partition
+Values = dict[str, Any]
 
 
 class NotUnderstood(ValueError):
@@ -114,4 +117,7 @@ def _inner(hint: Any) -> type | None:
     return None
 
 
-__all__ = ["AT_ONCE", "VERSIONS", "ErrorCode", "NotUnderstood", "Request", "frame", "parse"]
+__all__ = [
+    "AT_ONCE", "OK", "UNKNOWN", "VERSIONS", "ErrorCode", "NotUnderstood", "Request", "Values",
+    "frame", "parse",
+]  # fmt: skip

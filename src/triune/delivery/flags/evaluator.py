@@ -39,23 +39,21 @@ def _targeted(flag: Flag, metadata: Metadata) -> Resolve:
     compiler = Compiler(flag.key)
     rule = compiler.rule(flag.targeting)
     untargeted = _settled(flag, Reason.DEFAULT, metadata)
-    told = compiler.reads_everything or "$flagd" in compiler.reads
     ready = {
         name: Details(value, name, Reason.TARGETING_MATCH, metadata)
-        if value is not None
-        else Details(None, name, Reason.ERROR, metadata, Code.GENERAL, f"variant {name!r} is null")
         for name, value in flag.variants.items()
+        if value is not None
     }
 
     def resolve(default: Any, key: str | None, attributes: Mapping[str, Any]) -> Details:
         data = {**attributes, "targetingKey": key}
-        if told:
+        if compiler.asks_of_flagd:
             data["$flagd"] = {"flagKey": flag.key, "timestamp": int(time.time())}
         variant = rule(data)
         if variant is None:
             return untargeted or _of_caller(default, metadata)
         found = ready.get(_name(variant))
-        if found is None or found.error is not None:
+        if found is None:
             message = f"variant {_name(variant)!r} is none of the flag's"
             return _failed(default, Code.GENERAL, message, metadata)
         return found

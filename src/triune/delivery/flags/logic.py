@@ -54,10 +54,8 @@ class Compiler:
 
     def __init__(self, flag: str) -> None:
         self._flag = flag
-        self.reads_everything = False
-        """Whether a rule may look at any part of the context, as ``{"var": ""}`` does."""
-        self.reads: set[str] = set()
-        """The names at the top of the context that rules look at."""
+        self.asks_of_flagd = False
+        """Whether a rule may look at ``$flagd``, as also ``{"var": ""}`` does."""
 
     def rule(self, logic: Any, *, top: bool = True) -> Rule:
         """A function of the data. ``top``: the data is the context, not an item of a list."""
@@ -74,7 +72,7 @@ class Compiler:
 
     def _operation(self, name: str, rules: list[Rule], top: bool) -> Rule:
         if name in ("missing", "missing_some"):
-            self.reads_everything |= top
+            self.asks_of_flagd |= top
         if name == "var":
             return self._variable(rules, top)
         if name == "fractional":
@@ -90,11 +88,10 @@ class Compiler:
     def _variable(self, rules: list[Rule], top: bool) -> Rule:
         key = rules[0] if rules else Constant("")
         if not isinstance(key, Constant) or not isinstance(key.value, str) or not key.value:
-            self.reads_everything |= top
+            self.asks_of_flagd |= top
             return _with_data(_var, rules)
         path = key.value
-        if top:
-            self.reads.add(path.split(".")[0])
+        self.asks_of_flagd |= top and path.split(".")[0] == "$flagd"
         if len(rules) > 1:
             other = rules[1]
             return lambda data: _var(data, path, other(data))
@@ -107,8 +104,6 @@ class Compiler:
         return name
 
     def _fractional(self, rules: list[Rule], top: bool) -> Rule:
-        if top:
-            self.reads.add("targetingKey")
         flag = self._flag if top else None
         if rules and all(isinstance(one, Constant) for one in rules):
             parts = [one(None) for one in rules]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.broker import batch, settle, values
 from triune.data.broker.batches import BadBatch
-from triune.data.broker.log import OffsetOutside, PartitionLog
+from triune.data.broker.log import OffsetOutside, PartitionLog, Transactional
 from triune.data.broker.producers import OldEpoch, OutOfOrder
 
 SMALL = 400  # bytes of a segment: a few batches
@@ -177,6 +177,23 @@ def test_what_a_producer_sends_again_is_kept_once_also_after_a_start(tmp_path: P
     assert again.append(sent(0, epoch=1))[0] == 28
     with pytest.raises(OldEpoch):
         again.append(sent(8))
+
+
+def test_producers_are_known_also_when_they_were_not_written_down(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    assert log.append(sent(0)) == (0, 2)
+    for _ in range(20):
+        log.append(batch([b"x" * 50]))
+    settle(log)
+    (tmp_path / "producers.json").unlink()  # killed before it came to that
+    assert opened(tmp_path).append(sent(0))[0] == 0
+
+
+def test_a_batch_of_a_transaction_is_refused_whole(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    with pytest.raises(Transactional):
+        log.append(batch([b"plain"]) + batch([b"part of one"], attributes=0b1_0000))
+    assert log.end == 0
 
 
 def test_what_is_forgotten_cannot_be_read_and_stays_forgotten(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from triune.data.broker.wire import VERSIONS, NotUnderstood, parse
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_refused(raw: bytes) -> None:
     try:
-        parse(raw)
+        found = parse(raw)
     except NotUnderstood:
         return
+    assert (found.api, found.version, found.correlation) == struct.unpack_from(">hhi", raw)
 
 
 @given(st.sampled_from(sorted(VERSIONS)), st.integers(0, 12), st.binary(max_size=300))
