@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.disks import resize, small_disk
+from tests.support.disks import fill, resize, small_disk
 from triune.app.context import Context
 from triune.core.errors import Unavailable
 from triune.core.workspace import Workspace
@@ -18,8 +18,14 @@ TOML = '[workspace]\nname = "x"\n[datasets.sales]\npath = "data/sales"\n'
 
 
 @pytest.mark.root
-@pytest.mark.parametrize(("files", "size"), [(4_500, 2_000), (3, 4 << 20)], ids=["many", "large"])
-def test_adding_stops_with_a_name_and_goes_on(small_disk: Path, files: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("files", "size", "room"),
+    [(4_500, 2_000, 5), (3, 4 << 20, 5), (4_500, 2_000, 0), (3, 4 << 20, 0)],
+    ids=["many", "large", "many-from-the-first", "large-from-the-first"],
+)
+def test_adding_stops_with_a_name_and_goes_on(
+    small_disk: Path, files: int, size: int, room: int
+) -> None:
     resize(small_disk, 40)
     folder = small_disk / "data" / "sales"
     folder.mkdir(parents=True)
@@ -28,8 +34,8 @@ def test_adding_stops_with_a_name_and_goes_on(small_disk: Path, files: int, size
         (folder / f"{number}.bin").write_bytes(os.urandom(size))
     context = Context(Workspace(small_disk))
     try:
-        used = sum(os.statvfs(small_disk)[2:3]) - os.statvfs(small_disk).f_bavail
-        resize(small_disk, used * os.statvfs(small_disk).f_bsize // (1 << 20) + 5)
+        assert not list(context.data.log("sales"))  # the ledger is there before
+        fill(small_disk, room)
         with pytest.raises(Unavailable) as caught:
             context.data.add("sales")
         assert caught.value.reference == "disk-full"

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from triune.core.files import own_folder
 from triune.data.fast.hashing import Hashed, Keep, hash_file
+from triune.data.fast.objects import Room
 from triune.data.fast.parallel import Progress, silent, spread
 from triune.data.fast.scan import Entry, scan
 
@@ -50,10 +51,11 @@ class HashIndex:
         ------
         NotFound, TriuneError: what `scan` raises.
         Refused: (``dataset-changing``) a file changed while it was read.
+        Unavailable: (``disk-full``) there is no room for the index.
         """
         began = time.time_ns()
         entries = scan(path)
-        with closing(self._open(path)) as database:
+        with Room(self.folder), closing(self._open(path)) as database:
             known = self._known(database, entries) if trust else {}
             unknown = [entry for entry in entries if entry.name not in known]
             found = spread(partial(hash_file, keep=keep), unknown, on_progress)

@@ -26,7 +26,7 @@ _SMALL = 1 << 20
 _WRITE_BACK = 32 << 20
 _SYNC_FILE_RANGE_WRITE = 2
 _numbers = count()
-FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def place(store: Path, key: str) -> str:
@@ -44,15 +44,12 @@ def put(store: Path, key: str, raw: bytes) -> None:
     target = place(store, key)
     if there(target, len(raw)):
         return
-    try:
-        write(target, raw)
-    except FileNotFoundError:
-        (store / key[:2]).mkdir(parents=True, exist_ok=True)
-        write(target, raw)
-    except OSError as error:
-        if error.errno in FULL:
-            raise full(store) from error
-        raise
+    with Room(store):
+        try:
+            write(target, raw)
+        except FileNotFoundError:
+            (store / key[:2]).mkdir(parents=True, exist_ok=True)
+            write(target, raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +68,24 @@ class Keeper:
 
 
 class Growing:
-    """An object that is written piece by piece; the disk is kept busy meanwhile."""
+    """An object that is written piece by piece; the disk is kept busy meanwhile.
+
+    All of it raises `Unavailable` (``disk-full``).
+    """
 
     def __init__(self, store: Path) -> None:
         self._store = store
         folder = store / "00"
-        folder.mkdir(parents=True, exist_ok=True)
         self._hidden = _hidden(f"{folder}/growing")
-        self._file = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY)
+        with Room(store):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY)
         self._size = self._begun = 0
 
     def write(self, piece: bytes) -> None:
-        """The next bytes. Raises `Unavailable` (``disk-full``)."""
-        try:
+        """The next bytes."""
+        with Room(self._store):
             _write_all(self._file, piece)
-        except OSError as error:
-            if error.errno in FULL:
-                raise full(self._store) from error
-            raise
         self._size += len(piece)
         if self._size - self._begun >= _WRITE_BACK:
             _start_writing(self._file, self._begun, self._size - self._begun)
@@ -98,8 +95,9 @@ class Growing:
         """Give it its name, unless it is there."""
         target = place(self._store, md5)
         if not there(target, self._size):
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            os.rename(self._hidden, target)  # noqa: PTH104
+            with Room(self._store):
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                os.rename(self._hidden, target)  # noqa: PTH104
 
     def drop(self) -> None:
         """Close it; without a name it is gone."""
@@ -201,8 +199,28 @@ def _write_all(descriptor: int, raw: bytes) -> None:
         written += os.write(descriptor, raw[written:])
 
 
-def full(store: Path) -> Unavailable:
-    """The error for a disk without room."""
+class Room:
+    """Tells of a disk without room, met within it, by our own error.
+
+    A class, not a generator: it is entered once for every small file.
+    """
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        """Nothing is prepared."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Raises `Unavailable` (``disk-full``)."""
+        met = isinstance(error, OSError) and error.errno in _FULL
+        if met or getattr(error, "sqlite_errorname", None) == "SQLITE_FULL":
+            raise _full(self._store) from error
+
+
+def _full(store: Path) -> Unavailable:
     free = shutil.disk_usage(store if store.exists() else store.parent).free
     return Unavailable(
         "disk-full",

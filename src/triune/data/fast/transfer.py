@@ -35,8 +35,9 @@ def take(store: Path, hashed: Sequence[Hashed], *, on_progress: Progress = silen
         if not objects.there(objects.place(store, one.md5), one.entry.size):
             missing.setdefault(one.md5, one)
     wanted = list(missing.values())
-    for prefix in {one.md5[:2] for one in wanted}:
-        (store / prefix).mkdir(parents=True, exist_ok=True)
+    with objects.Room(store):
+        for prefix in {one.md5[:2] for one in wanted}:
+            (store / prefix).mkdir(parents=True, exist_ok=True)
     for _ in spread(partial(_take, store), wanted, on_progress):
         pass
     return len(wanted)
@@ -53,32 +54,32 @@ def copy_missing(
     ------
     FileNotFoundError: an object is not in ``source``.
     DamagedObject: its bytes are not what its name says.
+    Unavailable: (``disk-full``) there is no room in ``target``.
     """
     wanted = [key for key in keys if not os.path.exists(objects.place(target, key))]  # noqa: PTH110
-    for prefix in {key[:2] for key in wanted}:
-        (target / prefix).mkdir(parents=True, exist_ok=True)
+    with objects.Room(target):
+        for prefix in {key[:2] for key in wanted}:
+            (target / prefix).mkdir(parents=True, exist_ok=True)
     for _ in spread(partial(_copy, source, target), wanted, on_progress):
         pass
     return len(wanted)
 
 
 def _copy(source: Path, target: Path, key: str) -> None:
-    objects.copy_checked(objects.place(source, key), objects.place(target, key), key)
+    with objects.Room(target):
+        objects.copy_checked(objects.place(source, key), objects.place(target, key), key)
 
 
 def _take(store: Path, one: Hashed) -> None:
     target = objects.place(store, one.md5)
     try:
-        if one.entry.size < SMALL:
-            _take_small(target, one)
-        else:
-            objects.copy_checked(one.entry.path, target, one.md5)
+        with objects.Room(store):
+            if one.entry.size < SMALL:
+                _take_small(target, one)
+            else:
+                objects.copy_checked(one.entry.path, target, one.md5)
     except (objects.DamagedObject, FileNotFoundError):
         raise changing(one.entry) from None
-    except OSError as error:
-        if error.errno in objects.FULL:
-            raise objects.full(store) from error
-        raise
 
 
 def _take_small(target: str, one: Hashed) -> None:
