@@ -109,8 +109,9 @@ class Story:
 SHADOWED = QUICK + "shadow_pairs = 10\nshadow_failures = 0.2\n"
 ASKING = PATIENT.replace(
     'metrics = [{ name = "errors" }]',
-    'metrics = [{ name = "errors", mode = "pause" }, { name = "timeouts" }]',
+    'metrics = [{ name = "errors", mode = "pause" }, { name = "timeouts" }]\nhard_stop_share = 1.0',
 )
+"""Without the hard stop: a tick lasts as long as nobody is there to look."""
 
 STORIES = (
     Story(
@@ -276,6 +277,13 @@ class Play:
         if self.lab.store.load(self.endpoint).pending is not None:  # else it never began
             self.story.people(self.lab, ticket)
 
+    def last_looks(self) -> list[str]:
+        """What the endpoint's latest looks decided, and why."""
+        ticket = Ticket(self.endpoint, self.lab.record(self.endpoint).rollout)
+        looks = [e for e in self.lab.happened(ticket) if e.kind == "rollout.looked"]
+        keys = ("number", "verdict", "action", "reason", "culprits", "reading", "metrics")
+        return [str({key: look.payload[key] for key in keys}) for look in looks[-3:]]
+
     def _told(self, ticket: Ticket) -> bool:
         return any(e.kind == "rollout.finished" for e in self.lab.happened(ticket))
 
@@ -369,7 +377,8 @@ def disturbed(play: Play, whole: Played, die: str) -> str:
         check(play.story, play.lab, whole, play(die), die)
     except Exception:
         where = traceback.format_exc(limit=3)
-        return f"killed at {die}: {where}\n{play.lab.log_of(play.endpoint)}"
+        looks = "\n".join(play.last_looks())
+        return f"killed at {die}: {where}\n{looks}\n{play.lab.log_of(play.endpoint)}"
     return ""
 
 
