@@ -68,6 +68,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[datasets.<name>.expect]]": config.ExpectTable,
     "[datasets.<name>.expect.columns.<column>]": config.ColumnTable,
     "[features.<name>]": config.FeatureTable,
+    "[stages.<name>]": config.StageTable,
     "[trainings.<name>]": config.TrainingTable,
     "[endpoints.<name>]": config.EndpointTable,
     "[[endpoints.<name>.inputs]]": config.InputTable,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from triune.core.files import own_folder, write_atomic
@@ -96,7 +96,7 @@ class Context:
 
     @cached_property
     def pipelines(self) -> Pipelines:
-        from triune.app import features
+        from triune.app import features, stages
         from triune.data.backends.dvc_stages import DvcStages
         from triune.data.pipelines.service import Pipelines
 
@@ -107,6 +107,7 @@ class Context:
             DvcStages(self._dvc),
             commit=lambda: features.commit(self),
             locate=lambda path: features.dataset_of(self, path),
+            sort=partial(stages.sort, self),
         )
 
     @cached_property

@@ -49,6 +49,9 @@ def _show(results: list[StageResult], as_json: bool) -> None:
     for result in results:
         for words in result.why:
             typer.echo(f"{result.name}: {words}")
+    for result in results:
+        for gap in result.gaps:
+            typer.echo(f"warning: {result.name}: {gap}", err=True)
 
 
 def _plain(result: StageResult) -> dict[str, Any]:
@@ -60,6 +63,7 @@ def _plain(result: StageResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "ref": result.ref or None,
         "versions": list(result.datasets),
+        "gaps": list(result.gaps),
     }
 
 

@@ -78,6 +78,9 @@ class WorkspaceTable(StrictTable):
     code: RelativePath = Field(default="src", description="folder of the workspace's own code")
 
 
+_OUTSIDE = "patterns of files and peers (`tcp://host:port`) it reads that are not data"
+
+
 class DatasetTable(StrictTable):
     """``[datasets.<name>]``: a folder or file that DVC versions."""
 
@@ -88,6 +91,12 @@ class DatasetTable(StrictTable):
     expect: tuple[ExpectTable, ...] = Field(
         default=(), strict=False, description="what `triune data check` holds its tables to"
     )
+
+
+class StageTable(StrictTable):
+    """``[stages.<name>]``: what DVC does not ask of a stage of `dvc.yaml`."""
+
+    outside: tuple[str, ...] = Field(default=(), strict=False, description=_OUTSIDE)
 
 
 class FeatureTable(StrictTable):
@@ -117,11 +126,7 @@ class TrainingTable(StrictTable):
     params: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="parameters, recorded with the run"
     )
-    outside: tuple[str, ...] = Field(
-        default=(),
-        strict=False,
-        description="patterns of files and peers (`tcp://host:port`) it reads that are not data",
-    )
+    outside: tuple[str, ...] = Field(default=(), strict=False, description=_OUTSIDE)
 
 
 class InputTable(StrictTable):
@@ -242,6 +247,7 @@ class Config(StrictTable):
 
     workspace: WorkspaceTable
     datasets: dict[Name, DatasetTable] = Field(default_factory=dict)
+    stages: dict[str, StageTable] = Field(default_factory=dict)
     features: dict[Name, FeatureTable] = Field(default_factory=dict)
     trainings: dict[Name, TrainingTable] = Field(default_factory=dict)
     endpoints: dict[EndpointName, EndpointTable] = Field(default_factory=dict)

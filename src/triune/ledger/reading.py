@@ -1,4 +1,4 @@
-"""What a run was seen to read, and what of it no version records. Pure: no I/O."""
+"""What a run or stage was seen to read, and what of it no version records. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 from triune.ledger.envelope import Event
 
 _NAMED = 5
+_WATCHED = ("run.finished", "stage.finished")
 
 
 def unseen(event: Event) -> list[str]:
-    """What is not known of the reads of a watched run, one sentence each."""
-    if event.kind != "run.finished" or "reads" not in event.payload:
+    """What is not known of the reads of a watched run or stage, one sentence each."""
+    if event.kind not in _WATCHED or "reads" not in event.payload:
         return []
     reads = event.payload["reads"]
     if reads is None:

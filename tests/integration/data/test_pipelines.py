@@ -89,6 +89,78 @@ def total(root: Path) -> str:
     return (root / "total.txt").read_text()
 
 
+READER = """
+stages:
+  reads:
+    cmd: {cmd}
+    deps: [src/work.py]
+    outs: [out.txt]
+"""
+COPY = "cat {path} > out.txt"
+
+
+def reading(context: Context, command: str, *, settings: str = "") -> Context:
+    """The workspace with one stage of this command."""
+    root = context.workspace.root
+    (root / "dvc.yaml").write_text(READER.format(cmd=command))
+    with (root / "triune.toml").open("a") as config:
+        config.write(settings)
+    return Context(type(context.workspace)(root))
+
+
+def test_what_a_stage_reads_besides_its_inputs_becomes_its_parent(context: Context) -> None:
+    again = reading(context, COPY.format(path="data/raw/n.txt"))
+    (done,) = again.pipelines.run()
+    assert done.gaps == ()
+    (stored,) = again.ledger.select(Query(subject=done.ref))
+    assert (again.data.current("raw").ref, "read") in {
+        (edge.parent, edge.role) for edge in stored.event.edges
+    }
+    assert stored.event.payload["reads"]["capture"] == "kernel"
+    again.close()
+
+
+@pytest.mark.parametrize("how", ["cat {path} > out.txt", "sh -c 'cat {path}' | tee out.txt"])
+def test_a_file_that_no_version_records_is_a_gap_of_the_stage(
+    context: Context, tmp_path: Path, how: str
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a,b")
+    again = reading(context, how.format(path=secret))
+    (done,) = again.pipelines.run()
+    assert len(done.gaps) == 1
+    assert str(secret) in done.gaps[0]
+    assert [gap.what for gap in again.ledger.missing(done.ref)] == list(done.gaps)
+
+    (again.workspace.root / "out.txt").unlink()
+    (cached,) = again.pipelines.run()
+    assert cached.state is StageState.CACHED
+    assert (cached.ref, cached.gaps) == (done.ref, done.gaps)
+    again.close()
+
+    settings = f'\n[stages.reads]\noutside = ["{tmp_path}/*"]\n'
+    excused = reading(again, how.format(path=secret), settings=settings)
+    (done,) = excused.pipelines.run(force=True)
+    assert done.gaps == ()
+    assert excused.ledger.missing(done.ref) == ()
+    excused.close()
+
+
+def test_what_a_stage_leaves_running_is_ended_with_it(context: Context) -> None:
+    again = reading(context, "sleep 1000 & echo $! > out.txt")
+    again.pipelines.run()
+    left = int((again.workspace.root / "out.txt").read_text())
+    wait_until(lambda: not Path(f"/proc/{left}").exists(), timeout=20, what="the rest has ended")
+    again.close()
+
+
+def test_a_closed_pipe_ends_a_command_as_in_any_shell(context: Context) -> None:
+    again = reading(context, "yes | head -n 1 > out.txt")
+    again.pipelines.run()
+    assert (again.workspace.root / "out.txt").read_text() == "y\n"
+    again.close()
+
+
 def test_stages_run_once_and_again_only_for_what_changed(context: Context) -> None:
     root, pipelines = context.workspace.root, context.pipelines
     assert states(pipelines.run(dry_run=True)) == {"double": "changed", "total": "changed"}

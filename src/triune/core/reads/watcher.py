@@ -19,22 +19,32 @@ Explain = Callable[[Seen], bytes]
 """Makes of what was seen one line of JSON for the watched process."""
 
 
+def _nothing(_: Seen) -> bytes:
+    return b"null"
+
+
 class Watcher:
     """Watches one process and its children, from `start` until they are all gone.
 
-    The watched process is answered by ``explain``, in a thread, when it asks what was seen.
+    The watched process is answered by ``explain``, in a thread, when it asks what was seen. With
+    ``seen`` what is seen is added to what others saw before.
     """
 
-    def __init__(self, explain: Explain) -> None:
+    def __init__(self, explain: Explain = _nothing, seen: Seen | None = None) -> None:
         self._channel, self.theirs = socket.socketpair()
         self._explain = explain
-        self._seen = Seen()
+        self._seen = Seen() if seen is None else seen
         self._thread = threading.Thread(target=self._run, name="reads", daemon=True)
 
     def start(self) -> None:
         """Begin, once the watched process was started and has ``theirs``."""
         self.theirs.close()
         self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether every watched process is gone, within so many seconds."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         with self._channel:

@@ -53,6 +53,10 @@ class Stage:
             if persist is None or bool(out.persist) is persist
         ]
 
+    def inputs(self) -> list[str]:
+        """Paths of all that it depends on, files of parameters included."""
+        return [str(dep.fs_path) for dep in self.made.deps]
+
     def changes(self) -> tuple[str, ...]:
         """Why it is to be run; nothing when it is not."""
         if self.name not in locks.stages(Path(self.repo.root_dir)):

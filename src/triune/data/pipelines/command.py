@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from triune.core.errors import TriuneError
 from triune.core.parenthood import die_with_parent
+from triune.core.reads.model import Seen
+from triune.core.reads.watcher import Watcher
 
 TAIL_LINES = 15
 STOP_SECONDS = 10.0
@@ -18,20 +21,25 @@ STOP_SECONDS = 10.0
 
 def run(
     name: str, commands: Sequence[str], folder: Path, log: Path, extra: Mapping[str, str]
-) -> None:
+) -> Seen:
     """Run the commands of a stage one after another in ``folder``; output goes to ``log``.
 
-    When this process is killed, so is the command.
+    When this process is killed, so is the command; what a command leaves running is ended with
+    it. Returns what they all read.
 
     Raises
     ------
     TriuneError: (``stage-failed``) with how it ended and its last lines.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    seen = Seen()
     with log.open("wb") as output:
         for command in commands:
+            watcher = Watcher(seen=seen)
+            channel = watcher.theirs.fileno()
             child = subprocess.Popen(
-                ["/bin/sh", "-c", command],
+                [sys.executable, "-P", "-m", "triune.core.reads.shell", str(channel), command],
+                pass_fds=(channel,),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -40,6 +48,7 @@ def run(
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509  # no other thread holds a lock here
             )
+            watcher.start()
             try:
                 code = child.wait()
             except BaseException:
@@ -47,6 +56,8 @@ def run(
                 raise
             if code != 0:
                 raise _failed(name, command, code, log)
+            _end_rest(child, watcher)
+    return seen
 
 
 def environment(root: Path, code: str) -> dict[str, str]:
@@ -66,6 +77,13 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+
+
+def _end_rest(child: subprocess.Popen[bytes], watcher: Watcher) -> None:
+    """End what it left running: nobody would answer for its reads any more."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    watcher.wait(STOP_SECONDS)
 
 
 def _failed(name: str, command: str, code: int, log: Path) -> TriuneError:

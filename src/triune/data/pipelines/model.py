@@ -54,7 +54,8 @@ class Facts:
 @dataclass(frozen=True, slots=True)
 class StageResult:
     """One stage after a run of the pipeline. ``why`` says what made it run; ``ref`` is what the
-    ledger knows it by, empty when there was nothing to do."""
+    ledger knows it by, empty when there was nothing to do; ``gaps`` what it read that no version
+    records."""
 
     name: str
     state: StageState
@@ -63,3 +64,4 @@ class StageResult:
     ref: str = ""
     facts: Facts | None = None
     datasets: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()

@@ -16,13 +16,17 @@ from triune.core.errors import Refused
 from triune.data.swap import put_in_place
 
 
+def place_of(home: Path, name: str) -> Path:
+    """Where the stage of this name runs."""
+    return home / name.replace("/", "-")
+
+
 @contextmanager
-def scratch(root: Path, home: Path, name: str, outs: Iterable[str]) -> Iterator[Path]:
-    """A mirror of ``root`` below ``home`` without these outputs; removed at the end.
+def scratch(root: Path, place: Path, outs: Iterable[str]) -> Iterator[Path]:
+    """A mirror of ``root`` at ``place`` without these outputs; removed at the end.
 
     What a killed process left of an earlier one is removed first; the caller holds a lock.
     """
-    place = home / name.replace("/", "-")
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     try:

@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from triune.core.files import locked
+from triune.core.reads.model import Seen
 from triune.core.workspace import Workspace
 from triune.data.backends.dvc_stages import STATES, DvcStages, Stage
 from triune.data.features.ports import Commits, Located, Log
 from triune.data.pipelines import command, events
-from triune.data.pipelines.model import StageResult, StageState
-from triune.data.pipelines.scratch import keep, scratch, settle
+from triune.data.pipelines.model import Facts, StageResult, StageState
+from triune.data.pipelines.ports import Ran, Sort, Told
+from triune.data.pipelines.scratch import keep, place_of, scratch, settle
 from triune.data.service import Data
+from triune.ledger.ports import Query
+from triune.ledger.reading import unseen
 
 OnStage = Callable[[StageResult], None]
 
@@ -34,6 +38,7 @@ class Pipelines:
         *,
         commit: Commits,
         locate: Located,
+        sort: Sort,
     ) -> None:
         self._workspace = workspace
         self._log = log
@@ -41,6 +46,7 @@ class Pipelines:
         self._stages = stages
         self._commit = commit
         self._locate = locate
+        self._sort = sort
         self._root = workspace.root.resolve()
 
     def status(self, names: Sequence[str] = ()) -> list[StageResult]:
@@ -91,10 +97,9 @@ class Pipelines:
             return self._known(stage)
         on_stage(StageResult(stage.name, StageState.RUNNING, why))
         commit, begin = self._commit(), time.monotonic()
-        state = StageState.CACHED
+        state, seen = StageState.CACHED, None
         if force or not stage.restore():
-            state = StageState.RAN
-            self._execute(stage)
+            state, seen = StageState.RAN, self._execute(stage)
             stage.record()
         seconds = time.monotonic() - begin
         facts = stage.facts()
@@ -105,12 +110,29 @@ class Pipelines:
             why=why,
             seconds=seconds,
             inputs=inputs,
+            reads=self._known_reads(facts) if seen is None else self._reads(stage, seen, inputs),
             commit=commit.subject,
             workspace=self._workspace.name,
         )
         self._log.record([commit, told])
         versions = self._versions(stage, told.subject)
-        return StageResult(stage.name, state, why, seconds, told.subject, facts, versions)
+        gaps = tuple(unseen(told))
+        return StageResult(stage.name, state, why, seconds, told.subject, facts, versions, gaps)
+
+    def _reads(self, stage: Stage, seen: Seen, inputs: Sequence[str]) -> Told:
+        """What it read besides its inputs."""
+        own = (self._place(stage), self._log_of(stage), *(self._root / out for out in stage.outs()))
+        given = tuple(self._root / path for path in stage.inputs())
+        return self._sort(Ran(stage.name, seen, own, given, frozenset(inputs)))
+
+    def _known_reads(self, facts: Facts) -> Told | None:
+        """What was seen when it ran, as its outputs come from there; None when that is not known
+        here."""
+        query = Query(subject=events.ref_of(facts), kind=events.FINISHED, newest_first=True)
+        for stored in self._log.select(query):
+            if "reads" in stored.event.payload:
+                return events.reads_of(stored.event)
+        return None
 
     def _known(self, stage: Stage) -> StageResult:
         """A stage with nothing to do; a version that a killed run could not record is recorded."""
@@ -119,17 +141,23 @@ class Pipelines:
         versions = self._versions(stage, ref)
         return StageResult(stage.name, StageState.UNCHANGED, (), 0.0, ref, facts, versions)
 
-    def _execute(self, stage: Stage) -> None:
+    def _place(self, stage: Stage) -> Path:
+        return place_of(self._workspace.home.resolve() / "stages", stage.name)
+
+    def _log_of(self, stage: Stage) -> Path:
+        return self._workspace.logs / f"stage-{stage.name.replace('/', '-')}.log"
+
+    def _execute(self, stage: Stage) -> Seen:
         outs, kept = stage.outs(), stage.outs(persist=True)
-        home = self._workspace.home.resolve() / "stages"
-        log = self._workspace.logs / f"stage-{stage.name.replace('/', '-')}.log"
+        log = self._log_of(stage)
         settings = command.environment(self._root, self._workspace.config.workspace.code)
-        with scratch(self._root, home, stage.name, outs) as place:
+        with scratch(self._root, self._place(stage), outs) as place:
             for out in outs:
                 (place / out).parent.mkdir(parents=True, exist_ok=True)
             keep(place, self._root, kept)
-            command.run(stage.name, stage.commands, place / stage.folder, log, settings)
+            seen = command.run(stage.name, stage.commands, place / stage.folder, log, settings)
             settle(place, self._root, outs, stage.name)
+        return seen
 
     def _versions(self, stage: Stage, ref: str) -> tuple[str, ...]:
         """Outputs that are declared datasets, recorded as versions made by this stage."""

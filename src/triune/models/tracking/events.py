@@ -60,13 +60,13 @@ def finished(record: RunRecord, workspace: str) -> Event:
             "metrics": _plain(record.metrics),
             "artifacts": dict(record.artifacts),
             "seconds": record.seconds,
-            **({"reads": _reads(record.reads)} if WATCHED in record.details else {}),
+            **({"reads": told(record.reads)} if WATCHED in record.details else {}),
         },
         edges=tuple(Edge(record.ref, parent, role) for parent, role in record.inputs),
     )
 
 
-def _reads(reads: Reads | None) -> dict[str, Any] | None:
+def told(reads: Reads | None) -> dict[str, Any] | None:
     """What was seen, as the ledger judges it; None when the run ended without being told."""
     if reads is None:
         return None

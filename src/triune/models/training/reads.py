@@ -1,7 +1,8 @@
-"""Telling apart what a training was seen to read: its data, its code, its environment, itself.
+"""Telling apart what a training or stage was seen to read: its data, its code, its environment,
+itself.
 
 What is left over is a file or a peer that no version records, and is named as such. Nothing
-here depends on what the training says of itself.
+here depends on what it says of itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from triune.core.workspace import Workspace
 from triune.models import provenance
 from triune.models.ports import Datasets
 from triune.models.tracking.frames import Reads, Unversioned
-from triune.models.training.spec import READ_ROLE, TrainingSpec
+from triune.models.training.spec import READ_ROLE
 
 MOST_LISTED = 100
 _SYSTEM = (
@@ -44,7 +45,7 @@ _NO_VERSION = "no version records it: make it a dataset in triune.toml, or decla
 
 
 class Kind(StrEnum):
-    """What a file that was read is to the run."""
+    """What a file that was read is to its reader."""
 
     DATA = "data"
     CODE = "code"
@@ -54,14 +55,31 @@ class Kind(StrEnum):
     UNVERSIONED = "unversioned"
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What is known beforehand of a process that is watched.
+
+    Attributes
+    ----------
+    own: files and folders that Triune keeps for it
+    given: files and folders that are its inputs already
+    refs: references that it is recorded to be made from
+    outside: patterns of files and peers that are no data
+    """
+
+    own: tuple[str | Path, ...]
+    given: tuple[str | Path, ...]
+    refs: frozenset[str] = frozenset()
+    outside: tuple[str, ...] = ()
+
+
 @dataclass
 class Sorter:
-    """Tells apart the reads of one training of one workspace."""
+    """Tells apart the reads of one process, and its children, in one workspace."""
 
     workspace: Workspace
     datasets: Datasets
-    spec: TrainingSpec
-    outside: tuple[str, ...] = ()
+    declared: Declared
     _found: dict[str, str] = field(default_factory=dict)
     _why: dict[str, str] = field(default_factory=dict)
 
@@ -88,7 +106,9 @@ class Sorter:
         return Reads(
             time=now,
             capture=seen.capture.value,
-            inputs=[(ref, READ_ROLE) for ref in sorted(set(self._found.values()) - self._declared)],
+            inputs=[
+                (ref, READ_ROLE) for ref in sorted(set(self._found.values()) - self.declared.refs)
+            ],
             unversioned=[self._unversioned(read) for read in left[:MOST_LISTED]],
             more=max(0, len(left) - MOST_LISTED),
             connections=[peer for peer in peers if not self._is_outside(peer)],
@@ -126,7 +146,7 @@ class Sorter:
         return Kind.DATA
 
     def _of_dataset(self, path: str, name: str) -> Kind:
-        """A file of a declared dataset that the training does not name: an input all the same."""
+        """A file of a declared dataset that it does not name: an input all the same."""
         if name not in self._found and name not in self._why:
             try:
                 self._found[name] = self.datasets.current(name).ref
@@ -150,7 +170,9 @@ class Sorter:
 
     def _is_outside(self, text: str) -> bool:
         relative = os.path.relpath(text, self._root) if text.startswith("/") else text
-        return any(fnmatchcase(text, one) or fnmatchcase(relative, one) for one in self.outside)
+        return any(
+            fnmatchcase(text, one) or fnmatchcase(relative, one) for one in self.declared.outside
+        )
 
     def _is_code(self, path: str) -> bool:
         if path in self._code:
@@ -163,7 +185,7 @@ class Sorter:
 
     @cached_property
     def _root(self) -> str:
-        return os.path.realpath(self.spec.root)
+        return os.path.realpath(self.workspace.root)
 
     @cached_property
     def _git_folder(self) -> str:
@@ -180,19 +202,11 @@ class Sorter:
 
     @cached_property
     def _own(self) -> tuple[str, ...]:
-        """What Triune itself keeps for this run."""
-        places = (self.workspace.runs / self.spec.run, self.spec.cache, self.spec.log)
-        return tuple(os.path.realpath(place) for place in places)
+        return tuple(os.path.realpath(place) for place in self.declared.own)
 
     @cached_property
     def _given(self) -> tuple[str, ...]:
-        """The data that the training declares, and that its feature views read."""
-        places = (self.spec.data, *(view.data for view in self.spec.features))
-        return tuple(os.path.realpath(place) for place in places)
-
-    @cached_property
-    def _declared(self) -> frozenset[str]:
-        return frozenset(ref for ref, _ in self.spec.inputs)
+        return tuple(os.path.realpath(place) for place in self.declared.given)
 
     @cached_property
     def _places(self) -> dict[str, str]:

@@ -21,7 +21,7 @@ from triune.models.tracking.folders import RunFolders
 from triune.models.tracking.model import RunRecord, Value
 from triune.models.training import features
 from triune.models.training.process import OnProgress, execute
-from triune.models.training.reads import Sorter
+from triune.models.training.reads import Declared, Sorter
 from triune.models.training.spec import (
     FEATURES_ROLE,
     HISTORY_ROLE,
@@ -141,7 +141,13 @@ class Trainer:
         return Prepared(spec, tuple(events))
 
     def _sorter(self, name: str, spec: TrainingSpec) -> Sorter:
-        return Sorter(self.workspace, self.datasets, spec, self._table(name).outside)
+        declared = Declared(
+            own=(self.workspace.runs / spec.run, spec.cache, spec.log),
+            given=(spec.data, *(view.data for view in spec.features)),
+            refs=frozenset(ref for ref, _ in spec.inputs),
+            outside=self._table(name).outside,
+        )
+        return Sorter(self.workspace, self.datasets, declared)
 
     def _table(self, name: str) -> TrainingTable:
         trainings = self.workspace.config.trainings
