@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from tests.support.events import START, made, served, whole_story
+from triune.core.errors import Conflict
 from triune.ledger.envelope import Edge, Event
 from triune.ledger.ports import Position, Query, Store
 
@@ -54,6 +55,17 @@ def test_the_same_id_is_stored_once_and_the_first_stays(store: Store) -> None:
     assert store.append([again, other]) == 1
     assert store.get("x") == first
     assert store.count(Query()) == 2
+
+
+def test_all_new_means_all_or_none(store: Store) -> None:
+    first, second = made(identifier="x"), made(identifier="y")
+    assert store.append([first], all_new=True) == 1
+    with pytest.raises(Conflict) as caught:
+        store.append([second, made(payload={"v": 2}, identifier="x")], all_new=True)
+    assert caught.value.reference == "event-taken"
+    assert store.get("y") is None
+    assert store.get("x") == first
+    assert store.append([second], all_new=True) == 1
 
 
 def test_appending_nothing_is_fine(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from triune.core.ids import kind_of
+from triune.ledger.backends.sql import taken
 from triune.ledger.envelope import Edge, Event
 from triune.ledger.ports import Position, Query, Stored
 
@@ -18,8 +19,16 @@ class SqlStore:
         self._edges: dict[Edge, None] = {}
         self._positions: dict[str, str] = {}
 
-    def append(self, events: Sequence[Event], *, position: Position | None = None) -> int:
-        new = 0
+    def append(
+        self,
+        events: Sequence[Event],
+        *,
+        position: Position | None = None,
+        all_new: bool = False,
+    ) -> int:
+        new, ids = 0, [event.id for event in events]
+        if all_new and (len(set(ids)) < len(ids) or self._by_id.keys() & ids):
+            raise taken()
         for event in events:
             if event.id not in self._by_id:
                 new += 1

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from triune.data.service import Data
     from triune.data.shift.service import Shifts
     from triune.data.streams.service import Streams
+    from triune.delivery.flags.service import Flags
     from triune.delivery.rollout.service import Rollouts
     from triune.delivery.service import Delivery
     from triune.ledger.service import Ledger
@@ -160,6 +161,12 @@ class Context:
         from triune.app import rollouts
 
         return rollouts.use_cases(self)
+
+    @cached_property
+    def flags(self) -> Flags:
+        from triune.delivery.flags.service import Flags
+
+        return Flags(self.ledger, self.workspace.name)
 
     def close(self) -> None:
         """Give back what was opened."""

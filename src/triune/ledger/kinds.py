@@ -49,6 +49,7 @@ KINDS: dict[str, str] = {
     "rollout.rolled-back": "Traffic, or a shadow's copies of it, left a release, and why.",
     "rollout.finished": "A rollout is over: promoted, rolled back, refused or compared.",
     "rollout.completed": "The rollback window ended; the old release was stopped.",
+    "flag.changed": "A feature flag was made, changed or removed: before, after, and why.",
     "prediction.served": "An answer went out through the gateway: the exposure of a unit.",
     "request.failed": "A request was answered with 5xx: no prediction was made.",
     "outcome.observed": "What happened to a unit after a prediction became known.",

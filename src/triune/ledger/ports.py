@@ -42,11 +42,18 @@ class Position:
 class Store(Protocol):
     """Durable, append-only, idempotent on the event id."""
 
-    def append(self, events: Sequence[Event], *, position: Position | None = None) -> int:
+    def append(
+        self,
+        events: Sequence[Event],
+        *,
+        position: Position | None = None,
+        all_new: bool = False,
+    ) -> int:
         """Store the events and their edges, and the reader's position, in one transaction.
 
         Returns how many were new. When it returns, they survive kill -9 and a power cut.
-        Raises `Unavailable` (``ledger-disk-full``, ``ledger-unreachable``), nothing stored.
+        Raises `Unavailable` (``ledger-disk-full``, ``ledger-unreachable``), and with ``all_new``
+        `Conflict` (``event-taken``) when an id is there already; nothing is stored then.
         """
         ...
 

@@ -131,15 +131,25 @@ class Ledger:
         self._journal.append(event)
         self._drainer.wake()
 
-    def record(self, events: Sequence[Event], *, position: Position | None = None) -> int:
+    def record(
+        self,
+        events: Sequence[Event],
+        *,
+        position: Position | None = None,
+        all_new: bool = False,
+    ) -> int:
         """Store events now, with a reader's position; synced when it returns.
 
         Returns how many were new: an id that is stored already is not stored again. All or
         nothing.
+
+        Raises
+        ------
+        Conflict: (``event-taken``) with ``all_new``: an id is stored already; nothing was.
         """
         for event in events:
             check(event)
-        return self._store.append(events, position=position)
+        return self._store.append(events, position=position, all_new=all_new)
 
     def flush(self, timeout: float = 30.0) -> None:
         """Wait until all events appended so far by this process are in the store.

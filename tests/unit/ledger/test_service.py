@@ -33,11 +33,17 @@ class Away(SqlStore):
         self.back = threading.Event()
         self.asked = 0
 
-    def append(self, events: Sequence[Event], *, position: Position | None = None) -> int:
+    def append(
+        self,
+        events: Sequence[Event],
+        *,
+        position: Position | None = None,
+        all_new: bool = False,
+    ) -> int:
         self.asked += 1
         if not self.back.is_set():
             raise Unavailable("ledger-unreachable", "gone")
-        return super().append(events, position=position)
+        return super().append(events, position=position, all_new=all_new)
 
 
 def test_what_is_appended_arrives(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from itertools import chain
 
 import msgspec
 
-from triune.core.errors import Refused
+from triune.core.errors import Conflict, Refused
 from triune.ledger.backends.database import Cursor, Database, Row
 from triune.ledger.envelope import Edge, Event
 from triune.ledger.ports import Position, Query, Stored
@@ -64,7 +64,13 @@ class SqlStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def append(self, events: Sequence[Event], *, position: Position | None = None) -> int:
+    def append(
+        self,
+        events: Sequence[Event],
+        *,
+        position: Position | None = None,
+        all_new: bool = False,
+    ) -> int:
         rows = _rows(events)
         edges = list(chain.from_iterable(event.edges for event in events))
 
@@ -73,6 +79,8 @@ class SqlStore:
             if rows:
                 cursor.executemany(_ADD_EVENT, rows)
                 new = cursor.rowcount
+            if all_new and new != len(rows):
+                raise taken()
             if edges:
                 cursor.executemany(_ADD_EDGE, [(e.child, e.parent, e.role) for e in edges])
             if position is not None:
@@ -171,6 +179,15 @@ class SqlStore:
 
     def close(self) -> None:
         self.database.close()
+
+
+def taken() -> Conflict:
+    """The error for an id that another event has."""
+    return Conflict(
+        "event-taken",
+        "somebody else recorded this first",
+        hint="Look at what there is now, and do it again.",
+    )
 
 
 def _rows(events: Sequence[Event]) -> list[Row]:
