@@ -154,6 +154,14 @@ def test_what_a_stage_leaves_running_is_ended_with_it(context: Context) -> None:
     again.close()
 
 
+def test_what_gets_away_is_a_gap(context: Context) -> None:
+    again = reading(context, "setsid sleep 1000 & sleep 0.5; pgrep -n -x sleep > out.txt")
+    (done,) = again.pipelines.run()
+    os.kill(int((again.workspace.root / "out.txt").read_text()), signal.SIGKILL)
+    assert done.gaps == ("1 of its reads could not be seen",)
+    again.close()
+
+
 def test_a_closed_pipe_ends_a_command_as_in_any_shell(context: Context) -> None:
     again = reading(context, "yes | head -n 1 > out.txt")
     again.pipelines.run()

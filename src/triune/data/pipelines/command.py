@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from triune.core.errors import TriuneError
@@ -17,6 +18,7 @@ from triune.core.reads.watcher import Watcher
 
 TAIL_LINES = 15
 STOP_SECONDS = 10.0
+REST_SECONDS = 2.0
 
 
 def run(
@@ -56,8 +58,10 @@ def run(
                 raise
             if code != 0:
                 raise _failed(name, command, code, log)
-            _end_rest(child, watcher)
-    return seen
+            if not _end_rest(child, watcher):
+                seen.lost += 1
+    own, connections = set(seen.own), set(seen.connections)
+    return replace(seen, files=dict(seen.files), own=own, connections=connections)
 
 
 def environment(root: Path, code: str) -> dict[str, str]:
@@ -79,11 +83,12 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _end_rest(child: subprocess.Popen[bytes], watcher: Watcher) -> None:
-    """End what it left running: nobody would answer for its reads any more."""
+def _end_rest(child: subprocess.Popen[bytes], watcher: Watcher) -> bool:
+    """End what it left running: nobody would answer for its reads any more. Whether all is gone:
+    what has made a session of its own is not, and what it reads from now on is not known."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    watcher.wait(STOP_SECONDS)
+    return watcher.wait(REST_SECONDS)
 
 
 def _failed(name: str, command: str, code: int, log: Path) -> TriuneError:
