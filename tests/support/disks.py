@@ -29,12 +29,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def resize(disk: Path, mebibytes: int) -> None:
     """Give the disk another size."""
-    subprocess.run(["mount", "-o", f"remount,size={mebibytes}m", str(disk)], check=True)
+    _remount(disk, mebibytes * 1024)
 
 
 def fill(disk: Path, mebibytes: int) -> None:
     """Leave the disk this much room, to less than a page when it is 0."""
     now = os.statvfs(disk)
     used = (now.f_blocks - now.f_bavail) * now.f_bsize // 1024
-    command = ["mount", "-o", f"remount,size={used + mebibytes * 1024}k", str(disk)]
-    subprocess.run(command, check=True)
+    _remount(disk, used + mebibytes * 1024)
+
+
+def _remount(disk: Path, kibibytes: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={kibibytes}k", str(disk)], check=True)

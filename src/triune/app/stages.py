@@ -18,4 +18,4 @@ def sort(context: Context, ran: Ran) -> Told:
         outside=() if table is None else table.outside,
     )
     reads = Sorter(context.workspace, context.data, declared).sort(ran.seen)
-    return Told(tuple(reads.inputs), told(reads) or {})
+    return Told(tuple(reads.inputs), told(reads))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from triune.cli.opened import opened
 from triune.cli.output import (
     JSON_OPTION,
-    here,
     many,
     print_facts,
     print_json,
@@ -179,13 +179,9 @@ def unlock(*, as_json: bool = JSON_OPTION) -> None:
 def key(*, as_json: bool = JSON_OPTION) -> None:
     """Show where the repository is, and the file with its password: keep a copy of it elsewhere."""
     from triune.app import backups
-    from triune.app.context import Context
 
-    context = Context(here())
-    try:
+    with opened() as context:
         found = backups.repository_of(context)
-    finally:
-        context.close()
     if as_json:
         print_json({"repository": found.url, "password_file": found.password_file})
         return
@@ -207,10 +203,5 @@ def _show(proof: Proof, as_json: bool) -> int:
 
 @contextmanager
 def _backups() -> Iterator[Backups]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
+    with opened() as context:
         yield context.backups
-    finally:
-        context.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from triune.cli import data_diff, data_run, data_tables
+from triune.cli.opened import opened
 from triune.cli.output import JSON_OPTION, here, many, print_json, print_table, size, when
 from triune.cli.spinner import spinner
 
@@ -154,13 +155,8 @@ def checkout(
 
 @contextmanager
 def _data() -> Iterator[Data]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
+    with opened() as context:
         yield context.data
-    finally:
-        context.close()
 
 
 def _print_versions(versions: list[DatasetVersion], as_json: bool, *, empty: str = "") -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_json, print_table
+from triune.cli.opened import opened
+from triune.cli.output import JSON_OPTION, print_json, print_table
 
 if TYPE_CHECKING:
     from triune.data.pipelines.model import StageResult
@@ -69,13 +70,8 @@ def _plain(result: StageResult) -> dict[str, Any]:
 
 @contextmanager
 def _pipelines() -> Iterator[Pipelines]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
+    with opened() as context:
         yield context.pipelines
-    finally:
-        context.close()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from triune.cli.output import here
+from triune.cli.opened import opened as services
 
 if TYPE_CHECKING:
     from triune.delivery.service import Delivery
@@ -15,10 +15,5 @@ if TYPE_CHECKING:
 @contextmanager
 def opened() -> Iterator[Delivery]:
     """The workspace's delivery; what it opened is closed at the end."""
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
+    with services() as context:
         yield context.delivery
-    finally:
-        context.close()

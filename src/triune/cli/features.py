@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from triune.cli.moments import moment
-from triune.cli.output import JSON_OPTION, here, many, print_facts, print_json, print_table, when
+from triune.cli.opened import opened
+from triune.cli.output import JSON_OPTION, many, print_facts, print_json, print_table, when
 from triune.cli.spinner import spinner
 
 if TYPE_CHECKING:
@@ -236,14 +237,10 @@ def show_yaml() -> None:
     import yaml
 
     from triune.app import features as plugged
-    from triune.app.context import Context
     from triune.data.features.repo import table
 
-    context = Context(here())
-    try:
+    with opened() as context:
         found = table(plugged.settings(context))
-    finally:
-        context.close()
     path = re.sub(
         r"(://[^:/@]+:)[^@]*@", r"\1${TRIUNE_POSTGRES_PASSWORD}@", found["registry"]["path"]
     )
@@ -253,13 +250,8 @@ def show_yaml() -> None:
 
 @contextmanager
 def _features() -> Iterator[Features]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
+    with opened() as context:
         yield context.features
-    finally:
-        context.close()
 
 
 def _moment(text: str) -> datetime | None:

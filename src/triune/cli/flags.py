@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_facts, print_json, print_table, when
+from triune.cli.opened import opened
+from triune.cli.output import JSON_OPTION, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
     from triune.delivery.flags.changes import Change
@@ -227,13 +228,8 @@ def lint(
 
 @contextmanager
 def _flags() -> Iterator[Flags]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
+    with opened() as context:
         yield context.flags
-    finally:
-        context.close()
 
 
 def _document(flags: Flags, key: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from triune.cli.opened import opened
 from triune.cli.output import JSON_OPTION, here, print_json, print_table, when
 
 if TYPE_CHECKING:
@@ -84,10 +85,5 @@ def history(name: str = NAME, *, as_json: bool = JSON_OPTION) -> None:
 
 @contextmanager
 def _flows() -> Iterator[Flows]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
+    with opened() as context:
         yield context.flows
-    finally:
-        context.close()

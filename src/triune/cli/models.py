@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, print_facts, print_json, print_table, when
+from triune.cli.opened import opened
+from triune.cli.output import JSON_OPTION, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
     from triune.models.registry.model import ModelVersion
@@ -129,10 +130,5 @@ def _moment(microseconds: int) -> str:
 
 @contextmanager
 def _registry() -> Iterator[Registry]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
+    with opened() as context:
         yield context.registry
-    finally:
-        context.close()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from triune.cli.output import JSON_OPTION, here, many, print_facts, print_json, print_table, when
+from triune.cli.opened import opened
+from triune.cli.output import JSON_OPTION, many, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from triune.app.context import Context
     from triune.ledger.runs import IndexedRun
     from triune.models.tracking.model import RunRecord
 
@@ -59,7 +58,7 @@ def list_runs(
 @app.command()
 def show(run: str = typer.Argument(help="The run."), *, as_json: bool = JSON_OPTION) -> None:
     """Show everything about one run."""
-    with _context() as context:
+    with opened() as context:
         record = context.runs.get(run)
         if as_json:
             print_json(_plain(record) | {"history": context.runs.history(record.id)})
@@ -94,7 +93,7 @@ def compare(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Compare two runs side by side; what differs is marked."""
-    with _context() as context:
+    with opened() as context:
         records = [context.runs.get(name) for name in (first, second)]
     rows = list(_rows(*records))
     if as_json:
@@ -115,7 +114,7 @@ def sync(*, as_json: bool = JSON_OPTION) -> None:
     from triune.app.tracker import sync as use_case
     from triune.cli.shipping_progress import ShippingProgress
 
-    with _context() as context, ShippingProgress(quiet=as_json) as progress:
+    with opened() as context, ShippingProgress(quiet=as_json) as progress:
         count = use_case(context, progress)
     if as_json:
         print_json({"runs": count})
@@ -129,7 +128,7 @@ def _list(where: list[str], sort: str, ascending: bool, limit: int, as_json: boo
 
     conditions = [filters.condition(text) for text in where]
     order = filters.order(sort, ascending=ascending)
-    with _context() as context:
+    with opened() as context:
         found = context.runs.search(conditions, order=order, limit=limit or None)
     if as_json:
         print_json([_indexed(run) for run in found])
@@ -210,14 +209,3 @@ def _marked(name: str, one: Any, other: Any, same: bool) -> list[Text]:
     cells = ["" if value is None else str(value) for value in (name, one, other)]
     styles = ("", "", "") if same else ("yellow", "bold yellow", "bold yellow")
     return [Text(cell, style) for cell, style in zip(cells, styles, strict=True)]
-
-
-@contextmanager
-def _context() -> Iterator[Context]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
-        yield context
-    finally:
-        context.close()

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from triune.cli.moments import moment
+from triune.cli.opened import opened
 from triune.cli.output import JSON_OPTION, here, many, print_json, print_table, when
 
 if TYPE_CHECKING:
-    from triune.app.context import Context
     from triune.data.streams.ports import Message
     from triune.data.streams.service import StreamStatus
 
@@ -56,7 +56,7 @@ def list_streams(*, as_json: bool = JSON_OPTION) -> None:
 @app.command()
 def status(names: list[str] | None = NAMES, *, as_json: bool = JSON_OPTION) -> None:
     """Show how far streams are applied, how late, and what became of the events."""
-    with _context() as context:
+    with opened() as context:
         found = [context.streams.status(n) for n in names or context.streams.names()]
     if as_json:
         print_json(found)
@@ -81,7 +81,7 @@ def publish(
     """Send events to the stream's topic; each is held against its fields first."""
     if (file is None) is not recorded:
         raise typer.BadParameter("give either --file or --recorded")
-    with _context() as context, _counting(quiet=as_json) as tell:
+    with opened() as context, _counting(quiet=as_json) as tell:
         sent = context.streams.publish(
             name,
             None if file is None else _events(file),
@@ -106,7 +106,7 @@ def advance(
     until = _moment(to)
     if until is None:
         raise typer.BadParameter("--to needs a time")
-    with _context() as context:
+    with opened() as context:
         context.streams.advance(name, until)
     if as_json:
         print_json({"stream": name, "to": until})
@@ -122,7 +122,7 @@ def tail(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show the newest events of a stream's topic."""
-    with _context() as context:
+    with opened() as context:
         _show(context.streams.tail(name, newest=newest), as_json)
 
 
@@ -136,7 +136,7 @@ def dead(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show the dead letters of a stream, with reasons; or send them again."""
-    with _context() as context:
+    with opened() as context:
         if not redrive:
             _show(context.streams.tail(name, dead=True, newest=newest), as_json)
             return
@@ -163,7 +163,7 @@ def replay(
     """Apply a topic again from an earlier time; the view's rows are removed first."""
     if not (yes or dry_run or as_json or keep_rows):
         typer.confirm(f"Remove the rows that {name} feeds and apply it again?", abort=True)
-    with _context() as context:
+    with opened() as context:
         done = context.streams.replay(
             name,
             start=_moment(start),
@@ -184,7 +184,7 @@ def run(name: str = NAME) -> None:
     """Apply one stream in the foreground, until interrupted."""
     from triune.app import streams_daemon
 
-    with _context() as context:
+    with opened() as context:
         one = streams_daemon.consumer(context, name, typer.echo)
         stop = threading.Event()
         thread = threading.Thread(target=one.run, args=(stop,))
@@ -197,17 +197,6 @@ def run(name: str = NAME) -> None:
             thread.join()
     results = ", ".join(f"{count} {result}" for result, count in one.gauges.results.items())
     typer.echo(f"{name}: {results or 'nothing came'}")
-
-
-@contextmanager
-def _context() -> Iterator[Context]:
-    from triune.app.context import Context
-
-    context = Context(here())
-    try:
-        yield context
-    finally:
-        context.close()
 
 
 @contextmanager

@@ -154,8 +154,14 @@ def test_what_a_stage_leaves_running_is_ended_with_it(context: Context) -> None:
     again.close()
 
 
+RUNAWAY = (
+    "setsid sh -c 'echo $$ > out.txt; exec sleep 1000' & "
+    "while [ ! -s out.txt ]; do sleep 0.02; done"
+)
+
+
 def test_what_gets_away_is_a_gap(context: Context) -> None:
-    again = reading(context, "setsid sleep 1000 & sleep 0.5; pgrep -n -x sleep > out.txt")
+    again = reading(context, RUNAWAY)
     (done,) = again.pipelines.run()
     os.kill(int((again.workspace.root / "out.txt").read_text()), signal.SIGKILL)
     assert done.gaps == ("1 of its reads could not be seen",)

@@ -67,10 +67,10 @@ EMPTY = FlagSet({}, {})
 
 def after(known: FlagSet, found: Iterator[Stored]) -> FlagSet:
     """The flags after these events, in the order of the log."""
+    latest = {stored.event.subject: stored for stored in found}
     flags, numbers, sequence = dict(known.flags), dict(known.numbers), known.sequence
-    for stored in found:
-        change = changes.of_event(stored)
-        numbers[change.key], sequence = change.number, stored.sequence
+    for change in map(changes.of_event, latest.values()):
+        numbers[change.key], sequence = change.number, max(sequence, change.sequence)
         flags.pop(change.key, None)
         if change.after is not None:
             flags[change.key] = change.after
@@ -215,7 +215,10 @@ class Flags:
         wanted = make(now)
         if wanted == now.flags.get(key):
             return None
-        return self._keep([self._event(now, key, wanted, why)])[0]
+        made = self._event(now, key, wanted, why)
+        if wanted is not None:
+            definitions.read({"flags": {key: document.of_flag(wanted)}}, source=f"flag {key}")
+        return self._keep([made])[0]
 
     def _event(
         self,
@@ -231,8 +234,6 @@ class Flags:
                 context=f"flag {key}",
                 hint="Say why in a few words: `--reason`.",
             )
-        if wanted is not None:
-            definitions.read({"flags": {key: document.of_flag(wanted)}}, source=f"flag {key}")
         return changes.told(
             key,
             now.numbers.get(key, 0) + 1,

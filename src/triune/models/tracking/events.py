@@ -60,16 +60,21 @@ def finished(record: RunRecord, workspace: str) -> Event:
             "metrics": _plain(record.metrics),
             "artifacts": dict(record.artifacts),
             "seconds": record.seconds,
-            **({"reads": told(record.reads)} if WATCHED in record.details else {}),
+            **_reads(record),
         },
         edges=tuple(Edge(record.ref, parent, role) for parent, role in record.inputs),
     )
 
 
-def told(reads: Reads | None) -> dict[str, Any] | None:
-    """What was seen, as the ledger judges it; None when the run ended without being told."""
-    if reads is None:
-        return None
+def _reads(record: RunRecord) -> dict[str, Any]:
+    """What a watched run was seen to read; None when it ended without being told."""
+    if WATCHED not in record.details:
+        return {}
+    return {"reads": None if record.reads is None else told(record.reads)}
+
+
+def told(reads: Reads) -> dict[str, Any]:
+    """What was seen, as the ledger judges it."""
     return {
         "capture": reads.capture,
         "unversioned": [structs.asdict(one) for one in reads.unversioned],
