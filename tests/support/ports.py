@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-# Below the ports that a client's own end of a connection gets: those come and go.
-_FIRST, _LAST = 15_000, 32_000
+# Below the ports that workspaces choose, and those that a client's own end of a connection gets.
+_FIRST, _LAST = 12_000, 20_000
 _BLOCK = 125
 _FOLDER = Path(tempfile.gettempdir()) / f"triune-test-ports-{os.getuid()}"
 

@@ -1,19 +1,23 @@
 """Loopback ports: chosen free once, recorded, and the same at every start.
 
-A port's name is its service's name, or ``service.part`` where a service has several.
+A port's name is its service's name, or ``service.part`` where a service has several. A port that
+one workspace has recorded is no other workspace's of the same user, also while nobody listens on
+it: each leaves a note for the others, in a folder that all of them know.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import socket
-from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
+import tempfile
+from collections.abc import Collection, Mapping, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from triune.core.errors import Conflict, Unavailable
-from triune.core.files import locked, read_json, write_json
+from triune.core.errors import Conflict, TriuneError, Unavailable
+from triune.core.files import locked, own_folder, read_json, write_atomic, write_json
 
 HOST = "127.0.0.1"
 SPANS = {"seaweedfs.admin": 10_000}
@@ -21,6 +25,9 @@ SPANS = {"seaweedfs.admin": 10_000}
 _LOWEST = 20_000
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _ATTEMPTS = 500
+_NOTES = Path(tempfile.gettempdir()) / f"triune-ports-{os.getuid()}"
+_DRAW = random.SystemRandom()
+"""Not the interpreter's own numbers, which trainings and property tests start from a fixed seed."""
 
 
 def owner(name: str) -> str:
@@ -78,7 +85,7 @@ class Ports:
         with self._lock():
             known = self.known()
             if name not in known:
-                known[name] = _choose(name, known.values())
+                known[name] = self._choose(name, _held(known))
                 write_json(self.path, known)
             return known[name]
 
@@ -106,7 +113,7 @@ class Ports:
         taken = {
             name: port
             for name, port in self.known().items()
-            if owner(name) not in running and not _usable(name, port)
+            if owner(name) not in running and not all(map(is_free, _held({name: port})))
         }
         for name, port in taken.items():
             if name in self.fixed:
@@ -120,28 +127,68 @@ class Ports:
             with self._lock():
                 kept = {name: port for name, port in self.known().items() if name not in taken}
                 for name in taken:
-                    kept[name] = _choose(name, kept.values())
+                    kept[name] = self._choose(name, _held(kept))
                 write_json(self.path, kept)
+
+    def _choose(self, name: str, taken: Set[int]) -> int:
+        """A port that is free, and noted as ours."""
+        choice, mine = _in_range(), self.path.resolve()
+        with _notes_locked():
+            for _ in range(_ATTEMPTS):
+                port = _DRAW.choice(choice)
+                wanted = _held({name: port})
+                if wanted & taken or not all(map(is_free, wanted)):
+                    continue
+                if all(_note(one, mine) for one in wanted):
+                    return port
+        raise Unavailable(
+            "ports-exhausted",
+            f"no free port between {choice[0]} and {choice[-1]}",
+            hint="Stop programs that hold many ports, or fix ports in triune.toml.",
+        )
 
     def _lock(self) -> AbstractContextManager[None]:
         return locked(self.path.with_name(self.path.name + ".lock"))
 
 
-def _usable(name: str, port: int) -> bool:
-    return is_free(port) and (name not in SPANS or is_free(port + SPANS[name]))
-
-
-def _choose(name: str, taken: Collection[int]) -> int:
-    """A free port below those the kernel gives to outgoing connections: such a port would
-    be lost to any client while its service is down."""
+def _in_range() -> range:
+    """Below the ports that the kernel gives to outgoing connections: such a port would be lost
+    to any client while its service is down."""
     first_ephemeral = int(_EPHEMERAL.read_text().split()[0]) if _EPHEMERAL.exists() else 32_768
-    highest = first_ephemeral - 1 if first_ephemeral > _LOWEST + 1000 else 65_535
-    for _ in range(_ATTEMPTS):
-        port = random.randint(_LOWEST, highest)  # noqa: S311
-        if port not in taken and _usable(name, port):
-            return port
-    raise Unavailable(
-        "ports-exhausted",
-        f"no free port between {_LOWEST} and {highest}",
-        hint="Stop programs that hold many ports, or fix ports in triune.toml.",
-    )
+    return range(_LOWEST, first_ephemeral if first_ephemeral > _LOWEST + 1000 else 65_536)
+
+
+def _held(known: Mapping[str, int]) -> set[int]:
+    """All ports that these names take, with those that go with them."""
+    return {port + span for name, port in known.items() for span in (0, SPANS.get(name, 0))}
+
+
+def _notes_locked() -> AbstractContextManager[None]:
+    """Nobody else notes anything meanwhile. In a folder that somebody else put there, there are
+    no notes: choosing goes on without."""
+    folder = own_folder(_NOTES)
+    return locked(folder / "lock") if os.access(folder, os.W_OK) else nullcontext()
+
+
+def _note(port: int, recorded_in: Path) -> bool:
+    """Tell the other workspaces that ``recorded_in`` will record this port; False when another's
+    file has it recorded. A note whose file is gone, or has it no longer, says nothing."""
+    note = _NOTES / str(port)
+    if not os.access(_NOTES, os.W_OK):
+        return True
+    try:
+        other = Path(note.read_text())
+    except FileNotFoundError:
+        other = recorded_in
+    if other != recorded_in and port in _held(_recorded(other)):
+        return False
+    write_atomic(note, str(recorded_in), synced=False)
+    return True
+
+
+def _recorded(path: Path) -> dict[str, int]:
+    """What a file of another workspace records; nothing if it cannot be read."""
+    try:
+        return read_json(path) or {}
+    except (OSError, TriuneError):
+        return {}

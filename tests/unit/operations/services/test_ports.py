@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from triune.core.errors import Conflict
+from triune.core.errors import Conflict, Unavailable
+from triune.operations.services import ports as module
 from triune.operations.services.ports import SPANS, Ports, is_free
 
 
@@ -35,6 +37,42 @@ def test_names_never_share_a_port_even_when_asked_at_once(ports: Ports) -> None:
         got = list(pool.map(ports.get, [f"s{number}" for number in range(40)]))
     assert len(set(got)) == 40
     assert set(ports.known().values()) == set(got)
+
+
+def test_what_another_workspace_recorded_is_not_chosen_while_nobody_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NOTES", tmp_path / "notes")
+    monkeypatch.setattr(module, "_in_range", lambda: range(20_000, 20_004))
+    one, other = Ports(tmp_path / "one.json", {}), Ports(tmp_path / "other.json", {})
+    first, second = one.get("a"), one.get("b")
+    rest = {other.get("a"), other.get("b")}
+    assert not rest & {first, second}
+    with pytest.raises(Unavailable, match="no free port"):
+        other.get("c")
+    one.forget("a")
+    assert other.get("c") == first
+    one.path.unlink()
+    assert other.get("d") == second
+
+
+def test_a_port_that_goes_with_another_is_noted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NOTES", tmp_path / "notes")
+    (name, span) = next(iter(SPANS.items()))
+    first = Ports(tmp_path / "one.json", {}).get(name)
+    monkeypatch.setattr(module, "_in_range", lambda: range(first + span, first + span + 1))
+    with pytest.raises(Unavailable, match="no free port"):
+        Ports(tmp_path / "other.json", {}).get("web")
+
+
+def test_a_seeded_interpreter_chooses_other_ports_each_time(tmp_path: Path) -> None:
+    chosen = set()
+    for number in range(3):
+        random.seed(1)
+        chosen |= {Ports(tmp_path / f"{number}.json", {}).get(f"s{n}") for n in range(5)}
+    assert len(chosen) == 15
 
 
 def test_chosen_ports_lie_below_those_of_outgoing_connections(ports: Ports) -> None:
