@@ -105,7 +105,7 @@ class Context:
             self.workspace,
             self.ledger,
             self.data,
-            DvcStages(self._dvc),
+            DvcStages(self._dvc, tuple(self.workspace.config.stages)),
             commit=lambda: features.commit(self),
             locate=lambda path: features.dataset_of(self, path),
             sort=partial(stages.sort, self),

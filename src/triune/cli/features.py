@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -272,13 +272,41 @@ def _entities(given: list[str], store: Features) -> dict[str, list[Any]]:
         if not sign or key not in kinds:
             known = ", ".join(kinds)
             raise typer.BadParameter(f"{one!r} is not KEY=VALUE with one of the keys {known}")
-        try:
-            found.setdefault(key, []).append(int(value) if "INT" in kinds[key] else value)
-        except ValueError:
-            raise typer.BadParameter(f"{key} is {kinds[key]}, and {value!r} is not") from None
+        found.setdefault(key, []).append(key_value(key, kinds[key], value))
     if len({len(values) for values in found.values()}) > 1:
         raise typer.BadParameter("give as many values for one key as for the others")
     return found
+
+
+def key_value(key: str, kind: str, text: str) -> Any:
+    """A join key's value as entities of that type are looked up by it."""
+    try:
+        return _KEYS.get(kind, str)(text)
+    except (ValueError, KeyError):
+        words = f"{key} is {kind}, and {text!r} is not"
+        raise typer.BadParameter(words + _MEANT.get(kind, "")) from None
+
+
+def _seconds(text: str) -> int:
+    """A moment as an entity is looked up by it: whole seconds since 1970."""
+    if text.lstrip("-").isdecimal():
+        return int(text)
+    return (moment(text) or 0) // 1_000_000
+
+
+_KEYS: dict[str, Callable[[str], Any]] = {
+    "INT32": int,
+    "INT64": int,
+    "BOOL": lambda text: {"true": True, "false": False}[text.lower()],
+    "BYTES": bytes.fromhex,
+    "UNIX_TIMESTAMP": _seconds,
+}
+"""How a join key of a type is read; all others are texts."""
+_MEANT = {
+    "BOOL": ": give true or false",
+    "BYTES": ": give hexadecimal digits",
+    "UNIX_TIMESTAMP": ": give seconds since 1970 or a time as 2026-03-01T12:00Z",
+}
 
 
 def _change(change: Change) -> tuple[object, ...]:

@@ -213,9 +213,11 @@ def test_what_was_cleared_comes_back_whole_with_the_next_materialization(context
     before = context.features.get(entities, wanted)
     assert context.features.clear(["plain"]) == {"plain": 7}
     assert context.features.get(entities, wanted) != before
+    assert told_to_feast(context, "plain").materialization_intervals == []
     (again,) = context.features.materialize(["plain"], end=NOW)
     assert (again.start, again.written) == (first.start, first.written)
     assert context.features.get(entities, wanted) == before
+    assert told_to_feast(context, "plain").materialization_intervals == [(BEGINNING, NOW)]
 
 
 def told_to_feast(context: Context, name: str) -> Any:

@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.support.services import MakeWorkspace, make_workspace, only
 from triune.app.context import Context
-from triune.core.errors import NotFound, Refused, TriuneError
+from triune.core.errors import ConfigError, NotFound, Refused, TriuneError
 from triune.core.waiting import wait_until
+from triune.core.workspace import Workspace
 from triune.data.pipelines.model import StageState
 from triune.ledger.ports import Query
 
@@ -265,6 +267,14 @@ def test_what_is_not_there_is_named(context: Context) -> None:
         "Did you mean `double`?",
     )
     root = context.workspace.root
+    table = root / "triune.toml"
+    sound = table.read_text()
+    table.write_text(sound + "[stages.totl]\noutside = ['/etc']\n[stages.x]\n")
+    with pytest.raises(ConfigError) as misnamed, closing(Context(Workspace(root))) as afresh:
+        afresh.pipelines.status()
+    assert [problem.key for problem in misnamed.value.problems] == ["stages.totl", "stages.x"]
+    assert "`total`" in misnamed.value.problems[0].hint
+    table.write_text(sound)
     shutil.rmtree(root / "data" / "raw")
     with pytest.raises(Refused, match="data/raw") as gone:
         context.pipelines.run()

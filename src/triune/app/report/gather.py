@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from triune.app.replay import records
 from triune.app.replay.model import Record
-from triune.app.report import rollouts, traffic, trials
+from triune.app.report import data, rollouts, traffic, trials
 from triune.app.report.facts import LoopFacts, Part
 from triune.app.report.model import (
     CardView,
@@ -76,6 +76,7 @@ class Gatherer:
             canaries=trials.canaries(self._rollouts, by_ref, self._explained),
             runs=tuple(self._runs()),
             cards=tuple(self._cards()),
+            data=data.rows(self._of_data()),
             lineage=self._lineage(),
             verdict=self._verdict[0],
             verdict_words=self._verdict[1],
@@ -102,6 +103,11 @@ class Gatherer:
         since = self._since
         for stored in self.ctx.ledger.select(Query(kind=kind, since=since)):
             if stored.event.payload.get("endpoint") == self.endpoint:
+                yield stored.event
+
+    def _of_data(self) -> Iterator[Event]:
+        for kind in data.WRITERS:
+            for stored in self.ctx.ledger.select(Query(kind=kind, since=self._since)):
                 yield stored.event
 
     @cached_property

@@ -236,6 +236,18 @@ class CardView:
 
 
 @dataclass(frozen=True, slots=True)
+class DataView:
+    """How one thing of data, features or backups stood last; ``good`` is None where nothing
+    judged it."""
+
+    what: str
+    which: str
+    at: datetime
+    words: str
+    good: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LineageView:
     """One prediction and everything it was made from."""
 
@@ -272,6 +284,7 @@ class Report:
     canaries: tuple[CanaryView, ...]
     runs: tuple[RunView, ...]
     cards: tuple[CardView, ...]
+    data: tuple[DataView, ...]
     lineage: LineageView | None
     verdict: str
     verdict_words: str

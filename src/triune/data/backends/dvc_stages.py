@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triune.core.errors import NotFound, Refused
+from triune.core.config import FILE_NAME
+from triune.core.errors import ConfigError, NotFound, Problem, Refused
 from triune.core.mistakes import closest
 from triune.data.backends import dvc_locks as locks
 from triune.data.backends.dvc import DvcStore
@@ -120,9 +121,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class DvcStages:
-    """The pipeline of one workspace."""
+    """The pipeline of one workspace. ``declared`` are the names of ``[stages.<name>]``."""
 
     store: DvcStore
+    declared: tuple[str, ...] = ()
 
     @contextmanager
     def stages(self, names: Sequence[str] = ()) -> Iterator[list[Stage]]:
@@ -132,6 +134,7 @@ class DvcStages:
         Raises
         ------
         NotFound: ``pipeline-missing`` (there is no stage in any `dvc.yaml`), ``stage-unknown``.
+        ConfigError: ``triune.toml`` says something of stages that there are not.
         TriuneError: (``dvc-failed``) the pipeline is broken, as by a cycle.
         """
         with self.store.opened() as repo:
@@ -151,6 +154,12 @@ class DvcStages:
                 "there is no stage to run",
                 context=str(self.store.root / "dvc.yaml"),
                 hint="Write stages with cmd, deps and outs into dvc.yaml.",
+            )
+        unknown = [name for name in self.declared if name not in known]
+        if unknown:
+            words = "no `dvc.yaml` has this stage"
+            raise ConfigError(
+                [Problem(FILE_NAME, f"stages.{n}", words, closest(n, known)) for n in unknown]
             )
         for name in names:
             if name not in known:

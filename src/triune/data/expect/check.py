@@ -14,6 +14,7 @@ from triune.core.errors import Refused
 from triune.core.expect_config import ColumnTable, ColumnType, ExpectTable
 from triune.data.expect import tables
 from triune.data.expect.model import Failure
+from triune.data.globs import literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,7 +195,7 @@ def twice(path: Path, columns: list[str]) -> tuple[int, tuple[str, ...]]:
         f"GROUP BY {names} HAVING count(*) > 1 ORDER BY times DESC"
     )
     with duckdb.connect() as database:
-        found = database.execute(text, [str(path)]).fetchall()
+        found = database.execute(text, [literal(str(path))]).fetchall()
     examples = tuple(", ".join(map(str, row[:-1])) for row in found[:_EXAMPLES])
     return len(found), examples
 

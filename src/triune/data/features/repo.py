@@ -110,6 +110,32 @@ def tell(settings: Settings, intervals: Mapping[str, Sequence[Interval]]) -> Non
         ) from error
 
 
+def forget(settings: Settings, names: Sequence[str]) -> None:
+    """Tell Feast's registry that nothing of these views is online any more.
+
+    Idempotent; a view that the registry does not know is no mistake. One caller at a time.
+
+    Raises
+    ------
+    TriuneError: (``feast-registry-behind``) with what Feast said.
+    """
+    try:
+        registry = open_store(settings).registry
+        for view in registry.list_feature_views(settings.project, allow_cache=False):
+            if view.name in names and view.materialization_intervals:
+                registry.delete_feature_view(view.name, settings.project)
+                view.materialization_intervals = []
+                registry.apply_feature_view(view, settings.project)
+    except Exception as error:
+        raise TriuneError(
+            "feast-registry-behind",
+            "the rows are gone, and the ledger knows, but Feast's registry could not be told: "
+            f"{type(error).__name__}: {error}",
+            context=str(settings.root),
+            hint="`triune status` shows whether its database runs. Clear again then.",
+        ) from error
+
+
 def _tell(settings: Settings, intervals: Mapping[str, Sequence[Interval]]) -> None:
     if not intervals:
         return

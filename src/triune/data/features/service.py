@@ -338,11 +338,23 @@ class Features:
         """Remove every row online of views' current versions; returns how many there were.
 
         `materialize` brings back what the tables have; pushed and streamed rows are gone. The
-        ledger is told first: killed in between, all is only brought online again.
+        ledger is told first: killed in between, all is only brought online again. Feast's
+        registry is told last.
+
+        Raises
+        ------
+        NotFound: ``feature-view-unknown``, ``features-not-applied``.
+        Unavailable: (``online-store-unreachable``).
+        TriuneError: (``feast-registry-behind``) the rows are gone, Feast's registry is not told.
         """
+        from triune.data.features import repo
+
         views = self.catalog.find(names)
         self._log.record([events.cleared(view, workspace=self._workspace.name) for view in views])
-        return {view.name: self.place.drop(self._project, view.layout.field) for view in views}
+        gone = {view.name: self.place.drop(self._project, view.layout.field) for view in views}
+        with locked(self._workspace.state / "features.lock"):
+            repo.forget(self._settings, list(gone))
+        return gone
 
     @property
     def _project(self) -> str:
