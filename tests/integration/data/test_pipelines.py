@@ -273,7 +273,7 @@ def test_what_is_not_there_is_named(context: Context) -> None:
     with pytest.raises(ConfigError) as misnamed, closing(Context(Workspace(root))) as afresh:
         afresh.pipelines.status()
     assert [problem.key for problem in misnamed.value.problems] == ["stages.totl", "stages.x"]
-    assert "`total`" in misnamed.value.problems[0].hint
+    assert "`total`" in misnamed.value.problems[0].mend
     table.write_text(sound)
     shutil.rmtree(root / "data" / "raw")
     with pytest.raises(Refused, match="data/raw") as gone:
