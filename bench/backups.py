@@ -1,11 +1,12 @@
 """A backup of a workspace, its restore and its proof, beside plain restic on the same files.
 
-    .venv/bin/python bench/backups.py [--files 1000] [--kib 1024] [--rounds 3]
+    .venv/bin/python bench/backups.py [--files 1000] [--kib 1024] [--rounds 3] [--profile server]
 
 Both work in fresh processes that are timed as a whole. restic takes the folder as it lies, with
 nothing running and nothing held against anything; what Triune adds is the consistent point, the
 manifest of hashes, and on the way back the proof. A restore is only counted once every file was
-found equal to its source.
+found equal to its source. On the profile `server` all services run, PostgreSQL and the object
+store are in the backup, and the repository lies in the object store.
 """
 
 from __future__ import annotations
@@ -19,9 +20,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-TOML = '[workspace]\nname = "big"\n[datasets.big]\npath = "data/big"\n[backup]\n'
+TOML = """
+[workspace]
+name = "big"
+profile = "{}"
+[datasets.big]
+path = "data/big"
+[backup]
+"""
 
 
 def timed(words: list[str], folder: Path, environment: dict[str, str]) -> float:
@@ -29,6 +39,17 @@ def timed(words: list[str], folder: Path, environment: dict[str, str]) -> float:
     begin = time.perf_counter()
     subprocess.run(words, cwd=folder, env=environment, capture_output=True, check=True)
     return time.perf_counter() - begin
+
+
+@contextmanager
+def served(root: Path, environment: dict[str, str]) -> Iterator[None]:
+    """All services of the workspace run for the length of the block."""
+    triune = str(Path(sys.executable).parent / "triune")
+    try:
+        subprocess.run([triune, "up"], cwd=root, env=environment, capture_output=True, check=True)
+        yield
+    finally:
+        subprocess.run([triune, "down"], cwd=root, env=environment, capture_output=True, check=True)
 
 
 def fill(folder: Path, files: int, kib: int) -> None:
@@ -78,12 +99,15 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--kib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--profile", default="local", choices=("local", "server"))
     chosen = parser.parse_args()
+    if chosen.profile == "server" and chosen.rounds != 1:
+        parser.error("on the profile server the repository outlives a round: give --rounds 1")
     with tempfile.TemporaryDirectory(prefix="triune-bench-") as folder:
         place = Path(folder)
         root = place / "big"
         fill(root / "data" / "big", chosen.files, chosen.kib)
-        (root / "triune.toml").write_text(TOML)
+        (root / "triune.toml").write_text(TOML.format(chosen.profile))
         (place / "password").write_text("bench")
         from triune.operations.services.engines.binaries import of_system
 
@@ -94,7 +118,8 @@ def main() -> None:
             "RESTIC_PASSWORD_FILE": str(place / "password"),
             "RESTIC_CACHE_DIR": str(place / "home"),
         }
-        rounds = [round_of(place, root, environment) for _ in range(chosen.rounds)]
+        with served(root, environment) if chosen.profile == "server" else nullcontext():
+            rounds = [round_of(place, root, environment) for _ in range(chosen.rounds)]
     median = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     size = chosen.files * chosen.kib / 1024
     print(f"{chosen.files} files, {size:.0f} MiB, median of {chosen.rounds}; all files equal")
