@@ -5,7 +5,7 @@ TESTS ?= tests examples/flights/tests
 JOBS ?= 2
 PYTEST ?=
 
-.PHONY: help setup demo test check format lint types contracts docs pytest coverage bench clean hooks
+.PHONY: help setup demo test check format lint types contracts docs pytest coverage chaos bench clean hooks
 
 help:            ## Show these targets
 	@sed -n 's/^\([a-z]*\): *.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,9 @@ pytest: setup
 
 coverage: setup  ## Run the test suite and measure what it covers, which takes half as long again
 	$(MAKE) pytest PYTEST="--cov --cov-report=term:skip-covered --cov-report=xml"
+
+chaos: setup     ## Run every fault test with every fault; `make test` plays a part of the longest lists
+	TRIUNE_FAULTS=all $(MAKE) pytest TESTS=tests/chaos
 
 bench: setup     ## Measure everything in the README's table, beside its peers
 	$(BIN)/python -m bench

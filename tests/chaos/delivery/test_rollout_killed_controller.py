@@ -3,6 +3,7 @@
 Which steps there are is recorded from an undisturbed rollout of the same story. Each disturbed one
 is taken up by a new controller and must end as the undisturbed one did: with the same outcome,
 every event once, every look numbered, the gateway as decided, and nobody the worse for it.
+In a plain run of the suite some of the steps have their turn, see `tests.support.sampling`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pytest
 from tests.support.delivery import alive
 from tests.support.rollout_lab import PATIENT, QUICK, Errand, Lab, Weights, laboratory, signalled
 from tests.support.rollouts import Answered, Traffic
+from tests.support.sampling import some
 from triune.core.config import slug
 from triune.core.waiting import wait_until
 from triune.delivery.rollout.model import Ticket
@@ -37,6 +39,7 @@ pytestmark = [
 ]
 
 SIDE_BY_SIDE = 6
+KILLS = 12
 RATE = 40.0
 COMMAND = ("recorded:1", "saving-starting:1", "saved-starting:1")
 """The steps of the command that begins a rollout."""
@@ -358,6 +361,7 @@ def test_killed_at_any_step_it_ends_as_if_undisturbed(story: Story, tmp_path: Pa
             check(story, lab, whole, whole, "")
             steps = places_to_die(story, whole)
             assert entered(steps) == set(story.phases.split())
+            steps = some(steps, KILLS)
 
             def kill(number: int) -> list[str]:
                 """Every so many-th step is this endpoint's; returns what went wrong."""
