@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from triune.data.service import Data
     from triune.data.shift.service import Shifts
     from triune.data.streams.service import Streams
+    from triune.delivery.flags.planning import Planning
     from triune.delivery.flags.service import Flags
     from triune.delivery.rollout.service import Rollouts
     from triune.delivery.service import Delivery
@@ -167,6 +168,12 @@ class Context:
         from triune.delivery.flags.service import Flags
 
         return Flags(self.ledger, self.workspace.name)
+
+    @cached_property
+    def flag_plans(self) -> Planning:
+        from triune.delivery.flags.planning import Planning
+
+        return Planning(self.ledger, self.flags, self.workspace.name)
 
     def close(self) -> None:
         """Give back what was opened."""

@@ -1,4 +1,5 @@
-"""The daemon that keeps every endpoint what its state says, and rolls back by itself.
+"""The daemon that keeps every endpoint what its state says, and rolls back by itself. It also
+makes the changes of flags that were scheduled, at their time.
 
 Its settings are those of ``triune.toml`` at each look: an endpoint that was declared after it
 started is guarded like any other.
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from triune.app import daemon
+from triune.app import daemon, flag_times
 from triune.app.context import Context
 from triune.core.following import follow
 from triune.core.workspace import Workspace
@@ -22,8 +23,13 @@ NAME = "guard"
 def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> None:
     """Guard until told to stop."""
     guard = Guard(context.delivery, daemon.tell)
+    times = threading.Thread(
+        target=flag_times.keep, args=(context.flag_plans, stop), name="flag-times", daemon=True
+    )
+    times.start()
     ready()
     guard.run(stop)
+    times.join()
 
 
 def present(root: Path) -> Workspace:

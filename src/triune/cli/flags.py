@@ -11,22 +11,35 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from triune.cli import flags_plans, flags_stale
+from triune.cli.flags_words import (
+    KEY,
+    REASON,
+    action,
+    approved_by,
+    difference,
+    plain,
+    show,
+    states,
+    waiting,
+)
+from triune.cli.moments import later
 from triune.cli.opened import opened
-from triune.cli.output import JSON_OPTION, print_facts, print_json, print_table, when
+from triune.cli.output import JSON_OPTION, many, print_facts, print_json, print_table, when
 
 if TYPE_CHECKING:
     from triune.delivery.flags.changes import Change
     from triune.delivery.flags.model import Flag
+    from triune.delivery.flags.plans import Plan
     from triune.delivery.flags.service import Flags
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Feature flags: list, change, roll out, roll back, import.",
+    help="Feature flags: list, change, roll out, roll back, import, approve, schedule.",
 )
-
-KEY = typer.Argument(help="The flag.")
-REASON = typer.Option(..., "--reason", "-m", help="Why, in a few words; kept with the change.")
+AT = typer.Option("", "--at", help="When, in place of now: `2026-12-24T08:00Z`, with its zone.")
+IN = typer.Option("", "--in", help="In how long, in place of now: `90s`, `30m`, `2h`, `3d`, `1w`.")
 _EMPTY = "there are no flags; `triune flags set` makes one, `triune flags import` takes a file"
 
 
@@ -49,14 +62,17 @@ def list_flags(*, as_json: bool = JSON_OPTION) -> None:
 
 @app.command()
 def get(key: str = KEY, *, as_json: bool = JSON_OPTION) -> None:
-    """Show one flag."""
+    """Show one flag, and what waits to be done to it."""
     from triune.delivery.flags.document import of_flag
 
-    with _flags() as flags:
-        flag = flags.current().find(key)
-        last = flags.history(key)[0]
+    with opened() as context:
+        now = context.flags.current()
+        flag, approvals = now.find(key), now.state(key).approvals
+        last = context.flags.history(key)[0]
+        open_plans = [p for p in context.flag_plans.all() if p.key == key and not p.outcome]
     if as_json:
-        print_json({"key": key, **of_flag(flag), "change": _plain(last)})
+        known = {"key": key, **of_flag(flag), "approvals": approvals, "change": plain(last)}
+        print_json({**known, "plans": [plain(one) for one in open_plans]})
         return
     facts = [
         ("state", _state(flag)),
@@ -64,7 +80,9 @@ def get(key: str = KEY, *, as_json: bool = JSON_OPTION) -> None:
         *((f"variant {name}", json.dumps(value)) for name, value in flag.variants.items()),
         ("rule", json.dumps(flag.targeting) if flag.targeting else "none"),
         *((f"metadata {name}", str(value)) for name, value in flag.metadata.items()),
+        *([("protected", f"a change takes {many(approvals, 'approval')}")] if approvals else []),
         ("changed", f"{when(last.at)} by {last.actor}: {last.reason}"),
+        *((one.id, f"{difference(one)} ({waiting(one)})") for one in open_plans),
     ]
     print_facts(facts, title=key)
 
@@ -81,40 +99,59 @@ def set_flag(
     targeting: str = typer.Option("", "--targeting", help="A rule, as JSON; `-`: standard input."),
     metadata: list[str] = typer.Option([], "--metadata", help='NAME=JSON, e.g. `owner="ads"`.'),
     off: bool = typer.Option(False, "--off", help="Make it disabled."),
+    at: str = AT,
+    within: str = IN,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Make a flag, or change what is named of one."""
+    fields: dict[str, Any] = {}
+    if variant:
+        fields["variants"] = _pairs(variant, "--variant")
+    if default:
+        fields["defaultVariant"] = default
+    if targeting:
+        text = sys.stdin.read() if targeting == "-" else targeting
+        fields["targeting"] = _json(text, "--targeting")
+    if metadata:
+        fields["metadata"] = _pairs(metadata, "--metadata")
+    if off:
+        fields["state"] = "DISABLED"
     with _flags() as flags:
-        raw = _document(flags, key)
-        if variant:
-            raw["variants"] = _pairs(variant, "--variant")
-        if default:
-            raw["defaultVariant"] = default
-        if targeting:
-            text = sys.stdin.read() if targeting == "-" else targeting
-            raw["targeting"] = _json(text, "--targeting")
-        if metadata:
-            raw["metadata"] = raw.get("metadata", {}) | _pairs(metadata, "--metadata")
-        if off:
-            raw["state"] = "DISABLED"
-        from triune.delivery.flags.definitions import read
-
-        flag = read({"flags": {key: raw}}, source=f"flag {key}").flags[key]
-        _show(flags.set(flag, reason), as_json)
+        show(flags.edit(key, fields, reason, at=later(at, within)), as_json)
 
 
 @app.command()
-def enable(key: str = KEY, *, reason: str = REASON, as_json: bool = JSON_OPTION) -> None:
+def enable(
+    key: str = KEY,
+    *,
+    reason: str = REASON,
+    at: str = AT,
+    within: str = IN,
+    as_json: bool = JSON_OPTION,
+) -> None:
     """Switch a flag on."""
     with _flags() as flags:
-        _show(flags.enable(key, reason), as_json)
+        show(flags.enable(key, reason, at=later(at, within)), as_json)
 
 
 @app.command()
-def disable(key: str = KEY, *, reason: str = REASON, as_json: bool = JSON_OPTION) -> None:
+def disable(
+    key: str = KEY,
+    *,
+    reason: str = REASON,
+    at: str = AT,
+    within: str = IN,
+    force: bool = typer.Option(
+        False, "--force", help="Now, also when it is protected; kept with the change."
+    ),
+    as_json: bool = JSON_OPTION,
+) -> None:
     """Switch a flag off: every caller gets its own default."""
+    moment = later(at, within)
+    if force and moment is not None:
+        raise typer.BadParameter("what is forced is done now", param_hint="--force")
     with _flags() as flags:
-        _show(flags.disable(key, reason), as_json)
+        show(flags.disable(key, reason, at=moment, force=force), as_json)
 
 
 @app.command()
@@ -123,11 +160,13 @@ def default(
     variant: str = typer.Argument(help="The variant."),
     *,
     reason: str = REASON,
+    at: str = AT,
+    within: str = IN,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Give a flag another default variant."""
     with _flags() as flags:
-        _show(flags.default(key, variant, reason), as_json)
+        show(flags.default(key, variant, reason, at=later(at, within)), as_json)
 
 
 @app.command()
@@ -136,33 +175,39 @@ def rollout(
     shares: list[str] = typer.Argument(help="VARIANT=PERCENT, e.g. `on=25`; the rest: default."),
     *,
     reason: str = REASON,
+    at: str = AT,
+    within: str = IN,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Split the units that no rule matches, by bucket: who is in stays in while a share grows."""
     with _flags() as flags:
-        _show(flags.roll_out(key, _shares(shares), reason), as_json)
+        show(flags.roll_out(key, _shares(shares), reason, at=later(at, within)), as_json)
 
 
 @app.command()
 def remove(key: str = KEY, *, reason: str = REASON, as_json: bool = JSON_OPTION) -> None:
     """Delete a flag; `rollback` brings it back."""
     with _flags() as flags:
-        _show(flags.remove(key, reason), as_json)
+        show(flags.remove(key, reason), as_json)
 
 
 @app.command()
 def history(key: str = KEY, *, as_json: bool = JSON_OPTION) -> None:
-    """Every change of a flag, the newest first."""
+    """Every change of a flag, the newest first, with who asked for it and who approved."""
     with _flags() as flags:
         found = flags.history(key)
     if as_json:
-        print_json([_plain(one) for one in found])
+        print_json([plain(one) for one in found])
         return
     rows = [
-        (str(one.number), when(one.at), one.actor, one.action, one.reason, _difference(one))
+        (
+            str(one.number), when(one.at), one.actor, approved_by(one), action(one),
+            one.reason, difference(one),
+        )
         for one in found
-    ]
-    print_table(("change", "at", "by", "what", "why", "difference"), rows)
+    ]  # fmt: skip
+    columns = ("change", "at", "by", "approved by", "what", "why", "difference")
+    print_table(columns, rows, first_out=("approved by",))
 
 
 @app.command()
@@ -175,7 +220,7 @@ def rollback(
 ) -> None:
     """Make a flag what it was before."""
     with _flags() as flags:
-        _show(flags.roll_back(key, reason, to=to or None), as_json)
+        show(flags.roll_back(key, reason, to=to or None), as_json)
 
 
 @app.command("import")
@@ -187,18 +232,17 @@ def import_flags(
     dry_run: bool = typer.Option(False, "--dry-run", help="Only show what would change."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Make the flags what a file of flagd's says, all or nothing."""
+    """Make the flags what a file of flagd's says, all or nothing; of protected ones propose it."""
     raw = _file(file)
     with _flags() as flags:
         done = flags.take(
             raw, reason or f"import of {file}", source=str(file), prune=prune, dry_run=dry_run
         )
     if as_json:
-        print_json([_plain(one) for one in done])
+        print_json([plain(one) for one in done])
         return
-    rows = [(one.key, _what(one), _difference(one)) for one in done]
-    title = "would change" if dry_run else "changed"
-    print_table(("flag", title, "difference"), rows, empty="nothing changes")
+    rows = [(one.key, _what(one, dry_run), difference(one)) for one in done]
+    print_table(("flag", "what", "difference"), rows, empty="nothing changes")
 
 
 @app.command()
@@ -226,43 +270,48 @@ def lint(
         typer.echo(f"{file}: {len(found)} flags, no mistakes")
 
 
+for command in (
+    *(flags_plans.protect, flags_plans.proposals, flags_plans.approve, flags_plans.reject),
+    *(flags_plans.scheduled, flags_plans.unschedule, flags_stale.stale),
+):
+    app.command()(command)
+
+
 @contextmanager
 def _flags() -> Iterator[Flags]:
     with opened() as context:
         yield context.flags
 
 
-def _document(flags: Flags, key: str) -> dict[str, Any]:
-    """The flag as it is, or a new one that is off for everybody."""
-    from triune.delivery.flags.document import of_flag
-
-    known = flags.current().flags.get(key)
-    if known is not None:
-        return of_flag(known)
-    variants = {"on": True, "off": False}
-    return {"state": "ENABLED", "variants": variants, "defaultVariant": "off"}
-
-
 def _file(path: Path) -> Any:
     from triune.core.errors import ConfigError, NotFound, Problem
 
     try:
-        return json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
+        return _loaded(sys.stdin.read() if str(path) == "-" else path.read_text())
     except OSError as error:
         raise NotFound(
             "flags-file-missing",
             f"{path} cannot be read: {error.strerror}",
             hint="Give the path of a JSON file.",
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problem = Problem(str(path), "", f"is no JSON: {error}", "Write JSON.")
         raise ConfigError([problem]) from None
 
 
+def _loaded(text: str) -> Any:
+    """JSON as the standard has it: without NaN and Infinity, which Python would take."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 def _json(text: str, option: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return _loaded(text)
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{text!r} is no JSON: {error}", param_hint=option) from None
 
 
@@ -288,47 +337,16 @@ def _shares(words: list[str]) -> dict[str, float]:
     return found
 
 
-def _show(change: Change | None, as_json: bool) -> None:
-    if as_json:
-        print_json(None if change is None else _plain(change))
-    elif change is None:
-        typer.echo("it is so already")
-    else:
-        typer.echo(f"{change.key}: {_difference(change)} (change {change.number})")
+def _what(done: Change | Plan, dry_run: bool) -> str:
+    from triune.delivery.flags.plans import Plan
 
-
-def _plain(change: Change) -> dict[str, Any]:
-    from triune.delivery.flags.document import of_flag
-
-    return {
-        "key": change.key,
-        "number": change.number,
-        "action": change.action,
-        "reason": change.reason,
-        "actor": change.actor,
-        "at": change.at,
-        "before": None if change.before is None else of_flag(change.before),
-        "after": None if change.after is None else of_flag(change.after),
-    }
-
-
-def _what(change: Change) -> str:
-    if change.before is None:
-        return "made"
-    return "removed" if change.after is None else "changed"
-
-
-def _difference(change: Change) -> str:
-    """What is different afterwards, in a line."""
-    from triune.delivery.flags.document import of_flag
-
-    if change.before is None or change.after is None:
-        return _what(change)
-    before, after = of_flag(change.before), of_flag(change.after)
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return "; ".join(
-        f"{name} {json.dumps(before.get(name))} -> {json.dumps(after.get(name))}" for name in names
-    )
+    before, after = states(done)
+    word = "changed"
+    if before is None or after is None:
+        word = "made" if before is None else "removed"
+    if isinstance(done, Plan):
+        return f"would be proposed: {word}" if dry_run else f"proposed as {done.id}: {word}"
+    return f"would be {word}" if dry_run else word
 
 
 def _state(flag: Flag) -> str:

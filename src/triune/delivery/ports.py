@@ -26,8 +26,20 @@ class Log(Protocol):
         """Accept an event: it survives kill -9 of any process. Never waits for the store."""
         ...
 
-    def record(self, events: Sequence[Event], *, position: Position | None = None) -> int:
-        """Store events and a reader's position in one transaction; returns how many are new."""
+    def record(
+        self,
+        events: Sequence[Event],
+        *,
+        position: Position | None = None,
+        all_new: bool = False,
+    ) -> int:
+        """Store events and a reader's position in one transaction, durably; returns how many are
+        new. With ``all_new`` it raises `Conflict` and stores nothing when an id is there already.
+        """
+        ...
+
+    def get(self, identifier: str) -> Event | None:
+        """The event with this id."""
         ...
 
     def position(self, reader: str) -> str | None:

@@ -7,16 +7,14 @@ that the commit and the difference together give back the code as it was.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from triune.core.errors import Refused, TriuneError
 from triune.core.files import write_atomic
+from triune.core.git import git
 from triune.core.ids import digest_bytes, reference
 from triune.ledger.envelope import Event
 from triune.models.once import told_once
@@ -120,39 +118,3 @@ def store(commit: Commit, folder: Path, *, workspace: str) -> Event:
 def patch_path(folder: Path, key: str) -> Path:
     """Where the difference of a dirty commit lies."""
     return folder / f"{key}.patch"
-
-
-def git(
-    root: Path,
-    *arguments: str,
-    environment: Mapping[str, str] | None = None,
-    stdin: bytes | None = None,
-) -> bytes:
-    """Run git in a folder; its output.
-
-    Raises
-    ------
-    TriuneError: (``git-failed``) with the last line git wrote, or ``git`` is not installed.
-    """
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            check=False,
-            env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(environment or {})},
-        )
-    except FileNotFoundError:
-        raise TriuneError(
-            "git-failed", "git is not installed", hint="Install the package `git`."
-        ) from None
-    if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise TriuneError(
-            "git-failed",
-            f"git {arguments[0]}: {lines[-1] if lines else f'exit {done.returncode}'}",
-            context=str(root),
-            hint="Run the command there to see more; git must trust the folder's owner.",
-        )
-    return done.stdout

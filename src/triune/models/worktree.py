@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from triune.core.errors import NotFound, Refused, TriuneError
+from triune.core.git import git
 from triune.core.ids import digest_bytes
-from triune.models.provenance import git, patch_path
+from triune.models.provenance import patch_path
 
 _LOCK = "lock"
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from triune.core.errors import ConfigError, Problem
 from triune.core.mistakes import closest
-from triune.delivery.flags.fractional import LARGEST_TOTAL
+from triune.delivery.flags import answers
 from triune.delivery.flags.logic import KNOWN
+from triune.delivery.flags.mistakes import mistakes
 from triune.delivery.flags.model import Flag, Metadata
-from triune.delivery.flags.operators import VERSION_OPERATORS
+from triune.delivery.flags.references import References, Unresolved
 
 _STATES = ("ENABLED", "DISABLED")
 _KEYS = {"state", "variants", "defaultVariant", "targeting", "metadata", "source", "selector"}
@@ -21,7 +22,6 @@ _TYPES: tuple[tuple[tuple[type, ...], str], ...] = (
     ((str,), "text"),
     ((dict, list), "object"),
 )
-REF = "$ref"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Definitions:
     metadata: Metadata = field(default_factory=dict)
 
 
-def read(document: Any, *, source: str = "flags.json") -> Definitions:
+def read(document: Any, *, source: str = "flags.json", strict: bool = True) -> Definitions:
     """The flags of a parsed document. ``$ref`` is replaced by the evaluator that it names, also
-    inside of evaluators.
+    inside of evaluators. Without ``strict`` it is only not looked at what the rules say.
 
     Raises
     ------
@@ -42,16 +42,12 @@ def read(document: Any, *, source: str = "flags.json") -> Definitions:
     """
     reader = _Reader(source)
     found = reader.definitions(document)
+    if strict:
+        for flag in found.flags.values():
+            reader.look_at(flag)
     if reader.problems:
         raise ConfigError(reader.problems)
     return found
-
-
-def check(flag: Flag, *, source: str = "flags.json") -> list[Problem]:
-    """What is wrong with one flag."""
-    reader = _Reader(source)
-    reader.look_at(flag)
-    return reader.problems
 
 
 class _Reader:
@@ -74,7 +70,6 @@ class _Reader:
             flag = self._flag(key, raw, evaluators)
             if flag is not None:
                 found[key] = flag
-                self.look_at(flag)
         return Definitions(found, metadata)
 
     def _object(self, holder: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
@@ -111,33 +106,23 @@ class _Reader:
         if default is not None and not isinstance(default, str):
             self._say(f"{place}.defaultVariant", "must be a variant's name", "Write it in quotes.")
         metadata = self._metadata(raw, f"{place}.metadata")
-        targeting = self._referred(raw.get("targeting"), evaluators, f"{place}.targeting", ())
+        targeting = self._rule_of(raw.get("targeting"), evaluators, f"{place}.targeting")
         if len(self.problems) > before or not isinstance(variants, dict):
             return None
         return Flag(
             key, raw["state"] == "ENABLED", variants, default or None, targeting or None, metadata
         )
 
-    def _referred(
-        self, logic: Any, evaluators: Mapping[str, Any], place: str, seen: tuple[str, ...]
-    ) -> Any:
-        """The rule with evaluators in the place of their names."""
-        if isinstance(logic, list):
-            return [self._referred(one, evaluators, place, seen) for one in logic]
-        if not isinstance(logic, dict):
-            return logic
-        if logic.keys() != {REF}:
-            return {k: self._referred(v, evaluators, place, seen) for k, v in logic.items()}
-        name = logic[REF]
-        if name in seen:
-            circle = " -> ".join((*seen[seen.index(name) :], name))
-            self._say(place, f"{REF} goes in a circle: {circle}", "Take one of them out.")
-        elif name not in evaluators:
-            known = closest(str(name), list(evaluators)) if evaluators else "There are none."
-            self._say(place, f"there is no evaluator {name!r}", known)
-        else:
-            return self._referred(evaluators[name], evaluators, place, (*seen, name))
-        return None
+    def _rule_of(self, logic: Any, evaluators: Mapping[str, Any], place: str) -> Any:
+        if logic is not None and not isinstance(logic, dict):
+            self._say(place, "must be an object", 'Write a rule: `{"if": [...]}`.')
+            return None
+        references = References(evaluators)
+        try:
+            return references.written_out(logic)
+        except Unresolved as error:
+            self._say(place, error.what, error.mend)
+            return None
 
     def look_at(self, flag: Flag) -> None:
         """What flagd's format allows and nobody means."""
@@ -150,7 +135,15 @@ class _Reader:
             what = f"are of several types: {', '.join(sorted(kinds))}"
             self._say(f"{place}.variants", what, "A caller asks for one type.")
         if flag.targeting is not None:
+            before = len(self.problems)
             self._rule(flag.targeting, f"{place}.targeting")
+            if len(self.problems) == before:
+                self._answers(flag, f"{place}.targeting")
+
+    def _answers(self, flag: Flag, place: str) -> None:
+        for name in sorted(answers.of_rule(flag.targeting).names - {None, *flag.variants}, key=str):
+            mend = closest(str(name), list(flag.variants))
+            self._say(place, f"answers {name!r}, which is no variant", mend)
 
     def _rule(self, logic: Any, place: str) -> None:
         if isinstance(logic, list):
@@ -164,50 +157,10 @@ class _Reader:
             if name not in KNOWN:
                 self._say(place, f"unknown operation {name!r}", closest(name, sorted(KNOWN)))
             words = args if isinstance(args, list) else [args]
-            for what, mend in _mistakes(name, words):
+            for what, mend in mistakes(name, words):
                 self._say(f"{place}.{name}", what, mend)
             self._rule(args, f"{place}.{name}")
 
 
 def _kind(value: Any) -> str:
     return next((name for types, name in _TYPES if isinstance(value, types)), "null")
-
-
-def _mistakes(name: str, words: list[Any]) -> Iterator[tuple[str, str]]:
-    if name == "fractional":
-        yield from _of_fractional(words)
-    elif name in ("starts_with", "ends_with") and len(words) != 2:
-        yield "takes two texts", f'Write `{{"{name}": [{{"var": "email"}}, "a"]}}`.'
-    elif name == "sem_ver":
-        if len(words) != 3:
-            yield (
-                "takes a version, an operator and a version",
-                'E.g. `[{"var": "v"}, ">=", "1.2"]`.',
-            )
-        elif isinstance(words[1], str) and words[1] not in VERSION_OPERATORS:
-            yield f"no operator {words[1]!r}", f"One of {' '.join(sorted(VERSION_OPERATORS))}."
-
-
-def _of_fractional(words: list[Any]) -> Iterator[tuple[str, str]]:
-    parts = words if words and isinstance(words[0], list) else words[1:]
-    total = 0
-    for number, part in enumerate(parts):
-        where = f"part {number + 1}"
-        if not isinstance(part, list) or not 1 <= len(part) <= 2:
-            yield f"{where} is no variant with a weight", 'Write `["on", 50]`.'
-            return
-        weight = part[1] if len(part) == 2 else 1
-        if isinstance(weight, dict):
-            return  # a rule gives it
-        if isinstance(weight, bool) or not isinstance(weight, int):
-            yield f"{where} has the weight {weight!r}", "A weight is a whole number."
-            return
-        if weight < 0:
-            yield f"{where} has a negative weight", "A weight is 0 or more."
-        total += max(0, weight)
-    if not parts:
-        yield "has no variants", 'Write `["on", 50], ["off", 50]`.'
-    elif not total:
-        yield "all weights are 0", "Nobody would get a variant: give one of them a weight."
-    elif total > LARGEST_TOTAL:
-        yield f"weights come to {total}", f"At most {LARGEST_TOTAL}."

@@ -1,4 +1,4 @@
-"""Flags as flagd's format has them. Pure; `definitions` is the way back."""
+"""Flags as flagd's format has them, and back. Pure; `definitions` reads what others wrote."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from triune.delivery.flags.model import Flag
 
+FIELDS = ("state", "variants", "defaultVariant", "targeting", "metadata")
 SCHEMA = "https://flagd.dev/schema/v0/flags.json"
 
 
@@ -24,6 +25,41 @@ def of_flag(flag: Flag) -> dict[str, Any]:
     if flag.metadata:
         made["metadata"] = dict(flag.metadata)
     return made
+
+
+def flag_of(key: str, raw: Mapping[str, Any] | None) -> Flag | None:
+    """What `of_flag` wrote; None for None. Not looked at: rules may have become stricter since."""
+    if raw is None:
+        return None
+    return Flag(
+        key,
+        raw["state"] == "ENABLED",
+        raw["variants"],
+        raw["defaultVariant"],
+        raw.get("targeting"),
+        raw.get("metadata", {}),
+    )
+
+
+def differing(before: Flag | None, after: Flag | None) -> tuple[str, ...]:
+    """The names of the fields that differ; all of them where one is no flag."""
+    if before == after:
+        return ()
+    if before is None or after is None:
+        return FIELDS
+    old, new = of_flag(before), of_flag(after)
+    return tuple(name for name in FIELDS if old.get(name) != new.get(name))
+
+
+def difference(before: Flag | None, after: Flag | None) -> str:
+    """What is different afterwards, in a line."""
+    if before is None or after is None:
+        return "made" if before is None else "removed"
+    old, new = of_flag(before), of_flag(after)
+    return "; ".join(
+        f"{name} {json.dumps(old.get(name))} -> {json.dumps(new.get(name))}"
+        for name in differing(before, after)
+    )
 
 
 def of_flags(flags: Mapping[str, Flag]) -> dict[str, Any]:

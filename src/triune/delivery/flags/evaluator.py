@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from triune.delivery.flags.logic import Compiler, UnknownOperation
-from triune.delivery.flags.model import Code, Details, Flag, Kind, Metadata, Reason
+from triune.delivery.flags.model import Code, Details, Flag, Kind, Metadata, Reason, variant_name
 
 _TYPES: dict[Kind, tuple[type, ...]] = {
     Kind.BOOLEAN: (bool,),
@@ -52,19 +52,13 @@ def _targeted(flag: Flag, metadata: Metadata) -> Resolve:
         variant = rule(data)
         if variant is None:
             return untargeted or _of_caller(default, metadata)
-        found = ready.get(_name(variant))
+        found = ready.get(variant_name(variant))
         if found is None:
-            message = f"variant {_name(variant)!r} is none of the flag's"
+            message = f"variant {variant_name(variant)!r} is none of the flag's"
             return _failed(default, Code.GENERAL, message, metadata)
         return found
 
     return resolve
-
-
-def _name(variant: object) -> str:
-    if isinstance(variant, str):
-        return variant
-    return str(variant).lower() if isinstance(variant, bool) else str(variant)
 
 
 def _settled(flag: Flag, reason: Reason, metadata: Metadata) -> Details | None:
@@ -136,8 +130,8 @@ def _typed(found: Details, default: Any, kind: Kind) -> Details:
         return found._replace(value=default, variant=None)
     value = found.value
     right = isinstance(value, _TYPES[kind])
-    if kind is Kind.INTEGER and isinstance(value, bool):
-        right = False
+    if kind is not Kind.BOOLEAN and isinstance(value, bool):
+        right = False  # which Python takes for a number
     if right:
         if kind is Kind.FLOAT and isinstance(value, int):
             return found._replace(value=float(value))

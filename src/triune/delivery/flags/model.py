@@ -65,3 +65,17 @@ class Flag:
     default: str | None = None
     targeting: Json = None
     metadata: Metadata = field(default_factory=dict)
+
+
+def variant_name(answer: object) -> str:
+    """The variant that a rule's answer names."""
+    if isinstance(answer, str):
+        return answer
+    return str(answer).lower() if isinstance(answer, bool) else str(answer)
+
+
+class State(NamedTuple):
+    """A flag as it stands; ``approvals``: how many other people must approve a change of it."""
+
+    flag: Flag | None
+    approvals: int = 0

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import triune
 from triune.core.errors import TriuneError
+from triune.core.git import git
 from triune.core.ids import digest_file
 from triune.core.reads.model import FileRead, Seen
 from triune.core.workspace import Workspace
@@ -189,7 +190,7 @@ class Sorter:
 
     @cached_property
     def _git_folder(self) -> str:
-        answer = provenance.git(Path(self._root), "rev-parse", "--absolute-git-dir")
+        answer = git(Path(self._root), "rev-parse", "--absolute-git-dir")
         return os.path.realpath(os.fsdecode(answer).strip()) + "/"
 
     @cached_property
@@ -218,7 +219,7 @@ class Sorter:
         """Every file whose content the run's commit gives back."""
         root = Path(self._root)
         listing = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        names = provenance.git(root, *listing, "--", *provenance.SOURCES)
+        names = git(root, *listing, "--", *provenance.SOURCES)
         left_out = {os.path.join(self._root, name) for name in provenance.current(root).left_out}
         found = (os.path.join(self._root, os.fsdecode(n)) for n in names.split(b"\0") if n)
         return frozenset(os.path.realpath(path) for path in found if path not in left_out)

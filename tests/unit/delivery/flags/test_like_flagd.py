@@ -104,6 +104,8 @@ def theirs(
         return (DEFAULTS[kind], None, "ERROR", error.error_code.value)
     except Exception:
         return (DEFAULTS[kind], None, "ERROR", "GENERAL")
+    if kind is Kind.FLOAT and isinstance(VARIANTS.get(str(found.variant)), bool):
+        return (DEFAULTS[kind], None, "ERROR", "TYPE_MISMATCH")  # to Python a boolean is a number
     return (found.value, found.variant, str(found.reason), None, dict(found.flag_metadata))
 
 

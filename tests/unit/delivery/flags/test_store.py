@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.shadows import HandClock
 from triune.core.errors import ConfigError, Conflict, NotFound, Refused
 from triune.delivery.flags import document
+from triune.delivery.flags.changes import Change
 from triune.delivery.flags.model import Flag, Kind
+from triune.delivery.flags.planning import Planning
+from triune.delivery.flags.plans import Outcome, Plan
 from triune.delivery.flags.service import EMPTY, Flags
 from triune.ledger.ports import Query
 from triune.ledger.service import Ledger
@@ -111,7 +116,7 @@ def test_shares_without_a_default_or_a_rule_to_end(flags: Flags) -> None:
     flags.set(Flag("a", enabled=True, variants=ON_OFF), "no default")
     with pytest.raises(Refused, match="nobody says"):
         flags.roll_out("a", {"on": 10}, "some")
-    rule = {"==": [{"var": "plan"}, "staff"]}
+    rule = {"or": [{"var": "variant"}, "on"]}
     flags.set(Flag("b", enabled=True, variants=ON_OFF, default="off", targeting=rule), "odd")
     with pytest.raises(Refused, match="no chain"):
         flags.roll_out("b", {"on": 10}, "some")
@@ -144,6 +149,29 @@ def test_back_to_any_change_also_from_a_removal(flags: Flags) -> None:
     assert [one.number for one in flags.history("new-ui")] == [5, 4, 3, 2, 1]
     with pytest.raises(NotFound):
         flags.roll_back("new-ui", "x", to=6)
+
+
+def test_an_edit_is_made_to_the_flag_as_it_was_read(
+    flags: Flags, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags.set(NEW, "try it")
+    record, other = ledger.record, Flags(ledger, "shop")
+
+    def overtaken(events: Any, *, all_new: bool) -> int:
+        monkeypatch.setattr(ledger, "record", record)
+        other.edit("new-ui", {"metadata": {"owner": "ads"}}, "mine", actor="user:eve")
+        return record(events, all_new=all_new)
+
+    for change in (
+        lambda: flags.edit("new-ui", {"defaultVariant": "on"}, "all of them"),
+        lambda: flags.roll_back("new-ui", "not yet", to=1),
+        lambda: flags.roll_out("new-ui", {"on": 10}, "a tenth"),
+    ):
+        flags.disable("new-ui", "for the next round")
+        monkeypatch.setattr(ledger, "record", overtaken)
+        with pytest.raises(Conflict, match="user:eve changed"):
+            change()
+        flags.set(NEW, "again")
 
 
 FILE = {
@@ -215,3 +243,24 @@ def test_a_repeated_attempt_whose_answer_was_lost_is_one_change(
     change = flags.set(NEW, "try it")
     assert change is not None
     assert len(flags.history("new-ui")) == 1
+
+
+def test_plans_are_kept_and_done_in_every_database(flags: Flags, ledger: Ledger) -> None:
+    plans = Planning(ledger, flags, "shop")
+    flags.set(NEW, "try it", actor="user:ada")
+    flags.protect("new-ui", 1, "money", actor="user:ada")
+    made = flags.roll_out("new-ui", {"on": 12.5}, "an eighth", actor="user:ada")
+    assert isinstance(made, Plan)
+    assert plans.waiting() == plans.all() != []
+    change = plans.approve(made.id, actor="user:bob")
+    assert isinstance(change, Change)
+    assert change == flags.history("new-ui")[0]
+    at = datetime.now(UTC) + timedelta(hours=1)
+    other = flags.edit("new-ui", {"metadata": {"owner": "ads"}}, "mine", actor="user:bob", at=at)
+    assert isinstance(other, Plan)
+    plans.approve(other.id, actor="user:ada")
+    clock = HandClock()
+    clock.seconds = (at - clock.now()).total_seconds()
+    (done,) = Planning(ledger, flags, "shop", clock).carry_out()
+    assert (done.outcome, done.edit) == (Outcome.DONE, other.edit)
+    assert flags.current().find("new-ui").metadata == {"owner": "ads"}
