@@ -38,7 +38,7 @@ docs: setup      ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pytest: setup
-	$(BIN)/pytest $(TESTS) -n $(JOBS) --dist loadgroup $(PYTEST)
+	TMPDIR="$$(scripts/scratch)" $(BIN)/pytest $(TESTS) -n $(JOBS) --dist loadgroup $(PYTEST)
 
 coverage: setup  ## Run the test suite and measure what it covers, which takes half as long again
 	$(MAKE) pytest PYTEST="--cov --cov-report=term:skip-covered --cov-report=xml"

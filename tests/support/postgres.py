@@ -106,7 +106,7 @@ def _env() -> dict[str, str]:
 @contextmanager
 def running() -> Iterator[Postgres]:
     """A server for the length of the block; nothing of it is left afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="triune-pg-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="triune-pg-"))
     if os.getuid() == 0:
         shutil.chown(folder, "nobody", "nogroup")
     server = Postgres(folder, free_port())

@@ -64,7 +64,7 @@ class Seen:
     def moved(self, old: str, new: str) -> None:
         """A renaming or a hard link: what was their own still is, under the new name."""
         source, target = os.path.realpath(old), os.path.realpath(new)
-        if old.startswith(_SYSTEM):  # a file without a name is given one
+        if old.startswith(_SYSTEM) and not _is_shared(old):  # a file without a name is given one
             self.own.add(target)
             return
         below = source + "/"
@@ -82,6 +82,7 @@ class Seen:
 
 
 def _is_shared(path: str) -> bool:
+    """Whether it is an ordinary file, in memory."""
     return path.startswith("/dev/shm/")
 
 
