@@ -21,6 +21,8 @@ SUBJECTS = {
     "training_set": "a point-in-time join; beside Feast's own store",
     "online_features": "reading features by entity; beside Feast's own store",
     "streams": "from an event to a readable feature",
+    "flags": "evaluating a flag; beside GrowthBook and flagd's provider",
+    "flag_server": "evaluations over HTTP; a change on its way to 1,000 processes",
     "serving": "the model server; beside MLflow and MLServer",
 }
 

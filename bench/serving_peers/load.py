@@ -93,7 +93,7 @@ async def _connection(port: int, request: bytes, until: float, taken: list[float
 
 async def _main(port: int, path: str, body: bytes, connections: int, seconds: float) -> Outcome:
     request = (
-        f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     ).encode() + body
     began = time.perf_counter()

@@ -9,12 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from triune.app.flag_provider import flag_provider
     from triune.models.tracking import Run, run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "run"]
+__all__ = ["Run", "__version__", "flag_provider", "run"]
 
-_LAZY = {"run": "triune.models.tracking", "Run": "triune.models.tracking"}
+_LAZY = {
+    "run": "triune.models.tracking",
+    "Run": "triune.models.tracking",
+    "flag_provider": "triune.app.flag_provider",
+}
 
 
 def __getattr__(name: str) -> Any:

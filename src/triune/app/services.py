@@ -180,6 +180,7 @@ def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
         "guard": lambda: daemons.service(workspace, addresses, "guard"),
         "controller": lambda: daemons.service(workspace, addresses, "controller"),
         "tracker": lambda: daemons.service(workspace, addresses, "tracker"),
+        "flags": lambda: daemons.service(workspace, addresses, "flags"),
     }
     if workspace.config.streams:
         builders |= _stream_builders(workspace, addresses)

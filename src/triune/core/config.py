@@ -239,6 +239,7 @@ SERVICE_NAMES = (
     "prefect",
     "flows",
     "backups",
+    "flags",
 )
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.delivery import Stage, staged
+from tests.support.services import make_workspace
+
+__all__ = ["make_workspace", "stage"]
 
 
 @pytest.fixture

@@ -67,7 +67,22 @@ def of_flags(flags: Mapping[str, Flag]) -> dict[str, Any]:
     return {"$schema": SCHEMA, "flags": {key: of_flag(flags[key]) for key in sorted(flags)}}
 
 
+def text_of(flags: Mapping[str, Flag]) -> str:
+    """A whole file of flagd's in ASCII: the same flags, the same text."""
+    return json.dumps(of_flags(flags), sort_keys=True, ensure_ascii=True)
+
+
+def digest_of(flag: Flag) -> int:
+    """A number made of a flag's key and content; those of all flags add up to their version."""
+    raw = json.dumps([flag.key, of_flag(flag)], sort_keys=True, ensure_ascii=True)
+    return int.from_bytes(hashlib.sha256(raw.encode()).digest()[:8])
+
+
+def version_of_sum(digests: int) -> str:
+    """The version of flags whose digests come to this sum."""
+    return f"{digests % 2**48:012x}"
+
+
 def version_of(flags: Mapping[str, Flag]) -> str:
-    """12 hex digits of the content: the same flags, the same text."""
-    raw = json.dumps(of_flags(flags), sort_keys=True, ensure_ascii=True).encode()
-    return hashlib.sha256(raw).hexdigest()[:12]
+    """12 hex digits of the content: the same flags, the same version, in any order."""
+    return version_of_sum(sum(map(digest_of, flags.values())))

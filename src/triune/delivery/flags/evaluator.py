@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from triune.delivery.flags.logic import Compiler, UnknownOperation
+from triune.delivery.flags.logic import Compiler, KeyMissing, UnknownOperation
 from triune.delivery.flags.model import Code, Details, Flag, Kind, Metadata, Reason, variant_name
 
 _TYPES: dict[Kind, tuple[type, ...]] = {
@@ -15,13 +15,14 @@ _TYPES: dict[Kind, tuple[type, ...]] = {
     Kind.INTEGER: (int,),
     Kind.FLOAT: (int, float),
     Kind.OBJECT: (dict, list),
+    Kind.ANY: (object,),
 }
 Resolve = Callable[[Any, str | None, Mapping[str, Any]], Details]
 """From the caller's default, the targeting key and the attributes."""
 
 
-def compiled(flag: Flag, metadata: Metadata) -> Resolve:
-    """A flag made ready."""
+def compiled(flag: Flag, metadata: Metadata, *, key_needed: bool = False) -> Resolve:
+    """A flag made ready; see `Compiler` for ``key_needed``."""
     if not flag.enabled:
         return lambda default, _key, _attributes: Details(default, None, Reason.DISABLED, metadata)
     fixed = _settled(flag, Reason.STATIC, metadata)
@@ -32,11 +33,10 @@ def compiled(flag: Flag, metadata: Metadata) -> Resolve:
         return lambda default, _key, _attributes: _failed(
             default, Code.PARSE_ERROR, message, metadata
         )
-    return _targeted(flag, metadata)
+    return _targeted(flag, metadata, Compiler(flag.key, key_needed=key_needed))
 
 
-def _targeted(flag: Flag, metadata: Metadata) -> Resolve:
-    compiler = Compiler(flag.key)
+def _targeted(flag: Flag, metadata: Metadata, compiler: Compiler) -> Resolve:
     rule = compiler.rule(flag.targeting)
     untargeted = _settled(flag, Reason.DEFAULT, metadata)
     ready = {
@@ -80,13 +80,41 @@ def _failed(default: Any, code: Code, message: str, metadata: Metadata) -> Detai
 
 
 class Evaluator:
-    """A set of flags made ready. Immutable: a change is another evaluator."""
+    """A set of flags made ready. Immutable: a change is another evaluator.
 
-    def __init__(self, flags: Iterable[Flag], metadata: Metadata | None = None) -> None:
+    With ``key_needed`` a split by the targeting key is an error (``TARGETING_KEY_MISSING``) where
+    the context has none; without, it gives the default variant, as flagd's core does. ``absent`` is
+    the error for flags that are not there.
+    """
+
+    def __init__(
+        self,
+        flags: Iterable[Flag],
+        metadata: Metadata | None = None,
+        *,
+        key_needed: bool = False,
+        absent: Code = Code.FLAG_NOT_FOUND,
+    ) -> None:
         self.metadata: Metadata = dict(metadata or {})
-        self._flags = {
-            flag.key: compiled(flag, {**self.metadata, **flag.metadata}) for flag in flags
-        }
+        self._key_needed = key_needed
+        self._absent = absent
+        self._flags: dict[str, Resolve] = {flag.key: self._ready(flag) for flag in flags}
+
+    def _ready(self, flag: Flag) -> Resolve:
+        metadata = {**self.metadata, **flag.metadata}
+        return compiled(flag, metadata, key_needed=self._key_needed)
+
+    def changed(self, flags: Mapping[str, Flag | None]) -> Evaluator:
+        """Another evaluator, with these flags replaced or, where None, gone; only they are made
+        ready anew."""
+        made = Evaluator((), self.metadata, key_needed=self._key_needed)
+        made._flags = dict(self._flags)
+        for key, flag in flags.items():
+            if flag is None:
+                made._flags.pop(key, None)
+            else:
+                made._flags[key] = made._ready(flag)
+        return made
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -114,11 +142,14 @@ class Evaluator:
         """
         resolve = self._flags.get(key)
         if resolve is None:
-            return _failed(default, Code.FLAG_NOT_FOUND, f"there is no flag {key!r}", {})
+            return _failed(default, self._absent, f"there is no flag {key!r}", {})
         try:
             found = resolve(default, targeting_key, attributes or {})
         except UnknownOperation as error:
             return _failed(default, Code.PARSE_ERROR, str(error), {})
+        except KeyMissing:
+            message = "its rule splits by the targeting key, and the context has none"
+            return _failed(default, Code.TARGETING_KEY_MISSING, message, {})
         except Exception as error:  # whatever a rule makes of whatever a context holds
             return _failed(default, Code.GENERAL, f"{type(error).__name__}: {error}", {})
         return found if found.variant is None else _typed(found, default, kind)

@@ -37,6 +37,10 @@ class UnknownOperation(LookupError):
     """A rule came to an operation that there is not."""
 
 
+class KeyMissing(LookupError):
+    """A rule came to a split by the targeting key, and there is none."""
+
+
 class Constant:
     """A rule that gives the same whatever it is asked about."""
 
@@ -50,10 +54,15 @@ class Constant:
 
 
 class Compiler:
-    """Compiles the rules of one flag. ``flag`` is its key."""
+    """Compiles the rules of one flag. ``flag`` is its key.
 
-    def __init__(self, flag: str) -> None:
+    With ``key_needed`` a split by the targeting key raises `KeyMissing` where there is none;
+    without, it gives nothing there, as flagd's core does.
+    """
+
+    def __init__(self, flag: str, *, key_needed: bool = False) -> None:
         self._flag = flag
+        self._key_needed = key_needed
         self.asks_of_flagd = False
         """Whether a rule may look at ``$flagd``, as also ``{"var": ""}`` does."""
 
@@ -67,8 +76,9 @@ class Compiler:
         words = args if isinstance(args, list) else [args]
         if name in ("filter", "reduce", "map", "all", "some", "none"):
             return self._over_items(name, words, top)
-        rules = [self.rule(one, top=top) for one in words]
-        return self._operation(name, rules, top)
+        made = self._operation(name, [self.rule(one, top=top) for one in words], top)
+        by_key = name == "fractional" and top and bool(words) and isinstance(words[0], list)
+        return _insisting(made) if by_key and self._key_needed else made
 
     def _operation(self, name: str, rules: list[Rule], top: bool) -> Rule:
         if name in ("missing", "missing_some"):
@@ -232,6 +242,18 @@ _BUILT: dict[str, Callable[[list[Rule]], Rule]] = {
     "log": _log,
 }
 _OF_TWO: dict[str, Callable[[Rule, Rule], Rule]] = {"==": _equals, "in": _in}
+
+
+def _insisting(split: Rule) -> Rule:
+    """A split by the targeting key that gives nothing for want of one says so."""
+
+    def insist(data: Any) -> Any:
+        found = split(data)
+        if found is None and not data.get("targetingKey"):
+            raise KeyMissing
+        return found
+
+    return insist
 
 
 def _shorthand(flag: str, parts: list[Any]) -> Rule:

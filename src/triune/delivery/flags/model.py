@@ -31,6 +31,8 @@ class Code(StrEnum):
     FLAG_NOT_FOUND = "FLAG_NOT_FOUND"
     PARSE_ERROR = "PARSE_ERROR"
     TYPE_MISMATCH = "TYPE_MISMATCH"
+    TARGETING_KEY_MISSING = "TARGETING_KEY_MISSING"
+    PROVIDER_NOT_READY = "PROVIDER_NOT_READY"
     GENERAL = "GENERAL"
 
 
@@ -42,6 +44,7 @@ class Kind(StrEnum):
     INTEGER = "integer"
     FLOAT = "float"
     OBJECT = "object"
+    ANY = "any"
 
 
 class Details(NamedTuple):

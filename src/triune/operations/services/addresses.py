@@ -156,6 +156,11 @@ class Addresses:
         return f"http://{self.at('prefect')}/api"
 
     @property
+    def flags_url(self) -> str:
+        """The flag server."""
+        return f"http://{self.at('flags')}"
+
+    @property
     def temporal(self) -> str:
         """``host:port`` of Temporal's gRPC frontend."""
         return self.at("temporal")

@@ -16,8 +16,9 @@ from triune.operations.services.addresses import Addresses
 from triune.operations.services.engines.settings import fingerprint
 from triune.operations.services.model import Service
 
-NAMES = ("ingest", "guard", "controller", "tracker", "streams", "flows", "backups")
+NAMES = ("ingest", "guard", "controller", "tracker", "streams", "flows", "backups", "flags")
 _MODULES = {
+    "flags": ("triune.app.flags_daemon",),
     "streams": ("triune.app.streams_daemon",),
     "flows": ("triune.app.schedules", "flows"),
     "backups": ("triune.app.schedules", "backups"),

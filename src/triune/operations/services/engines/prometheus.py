@@ -57,6 +57,7 @@ def settings(workspace: Workspace, addresses: Addresses) -> dict[str, Any]:
         _job("temporal", addresses.at("temporal.metrics")),
         _job("prometheus", addresses.at("prometheus")),
         _job("alertmanager", addresses.at("alertmanager")),
+        _job("flags", addresses.at("flags")),
         {
             "job_name": "models",
             "honor_labels": True,  # the servers' own metrics have the labels of their targets
