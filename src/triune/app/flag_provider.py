@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from triune.core.ids import digest_bytes
 from triune.core.workspace import find
 from triune.delivery.flags.cache import Cache, cache_file
 from triune.delivery.flags.live.provider import LiveProvider
 from triune.delivery.flags.live.service import LiveFlags
 from triune.operations.services.addresses import Addresses
+
+_FOLDER = Path("~/.cache/triune/flags")
 
 
 def flag_provider(
@@ -23,15 +26,16 @@ def flag_provider(
     ----------
     url: the flag server, e.g. ``http://127.0.0.1:8013``; default: the workspace's
     workspace: a folder inside the workspace; default: the current one
-    cache: the file that keeps the last good flags; default: in the workspace. With ``url`` and
-        without it none are kept.
+    cache: the file that keeps the last good flags; default: in the workspace, or for a ``url``
+        below ``~/.cache/triune/flags``
 
     Raises
     ------
     NotFound: (``workspace-not-found``) without ``url``, outside of a workspace.
     """
     if url is not None:
-        return LiveProvider(LiveFlags(lambda: url, None if cache is None else Cache(cache)))
+        kept = Cache(cache or _FOLDER.expanduser() / f"{digest_bytes(url.encode())[7:23]}.json")
+        return LiveProvider(LiveFlags(lambda: url, kept))
     found = find(workspace)
     addresses = Addresses(found)
     kept = Cache(cache or cache_file(found.state, "clients"))

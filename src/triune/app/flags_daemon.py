@@ -112,7 +112,7 @@ def _most_streams() -> int:
     """As many as there may be files open; the limit is raised to what the system allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return MAX_STREAMS if most < 0 else min(MAX_STREAMS, most - _SPARE_DESCRIPTORS)
+    return MAX_STREAMS if most < 0 else max(1, min(MAX_STREAMS, most - _SPARE_DESCRIPTORS))
 
 
 if __name__ == "__main__":

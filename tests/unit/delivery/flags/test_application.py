@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import socket
@@ -87,6 +88,15 @@ def test_a_huge_body_is_refused_however_it_is_sent(served: Served) -> None:
         found = ask(served, "POST", f"{EVALUATE}/new-ui", content=content)
         assert (found.status_code, list(found.json())) == (413, ["errorDetails"])
     assert ask(served, "POST", f"{EVALUATE}/new-ui", json=BODY).status_code == 200
+
+
+def test_a_body_that_is_not_what_its_headers_say_is_refused(served: Served) -> None:
+    odd = {"Content-Encoding": "gzip"}
+    found = ask(served, "POST", f"{EVALUATE}/new-ui", content=b"abcd", headers=odd)
+    assert (found.status_code, list(found.json())) == (400, ["errorDetails"])
+    packed = gzip.compress(b" " * (application.MAX_BODY_BYTES + 1))
+    found = ask(served, "POST", f"{EVALUATE}/new-ui", content=packed, headers=odd)
+    assert found.status_code == 413
 
 
 def test_the_configuration_is_a_file_of_flagds_with_its_version(served: Served) -> None:

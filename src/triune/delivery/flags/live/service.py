@@ -138,8 +138,10 @@ class LiveFlags:
             self._go()
 
     def _go(self) -> None:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="triune-flags", daemon=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._stop,), name="triune-flags", daemon=True
+        )
         self._thread.start()
 
     def wait(self, timeout: float) -> bool:
@@ -173,14 +175,14 @@ class LiveFlags:
         if kept is not None:
             self._put(kept, Evaluator(kept.flags.values()))
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
             try:
                 self._attempt()
             except Exception:
                 log.exception("an error of the flags' own; the last good ones stay in force")
                 self._failures += 1
-            self._stop.wait(self._pause())
+            stop.wait(self._pause())
 
     def _attempt(self) -> None:
         """Follow the stream to its end; without one, ask once."""

@@ -120,6 +120,6 @@ def _told(edition: Edition, flag_set: str, key: str, found: Details) -> dict[str
         return {"key": key, "errorCode": found.error.value, "errorDetails": found.message}
     metadata = {"flagSetId": flag_set, "version": edition.version, **found.metadata}
     told = {"key": key, "reason": found.reason.value, "metadata": metadata}
-    if found.variant is not None:  # else the caller's own default is in force
-        told |= {"value": found.value, "variant": found.variant}
-    return told
+    if found.variant is None:  # the caller's own default; there are providers that need a variant
+        return told | {"variant": ""}
+    return told | {"value": found.value, "variant": found.variant}

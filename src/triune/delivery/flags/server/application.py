@@ -85,6 +85,8 @@ class FlagServer:
             return await handler(request)
         except web.HTTPRequestEntityTooLarge:
             return _failure(413, f"a body has at most {MAX_BODY_BYTES} bytes")
+        except web.RequestPayloadError:
+            return _failure(400, "the body is not what its headers say")
         except web.HTTPException as error:
             response = _failure(error.status, error.reason)
             if "Allow" in error.headers:
@@ -128,7 +130,7 @@ class FlagServer:
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         if self.editions.now is None:
             return _not_ready()
-        if len(self.streams) >= self._max_streams:
+        if self.gauges.streams >= self._max_streams:
             told = f"{self._max_streams} processes are connected, that is all there can be"
             return _failure(429, told, {"Retry-After": "5"})
         self.gauges.streams += 1

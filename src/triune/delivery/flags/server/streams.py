@@ -36,9 +36,6 @@ class Streams:
         self._waiting: set[asyncio.Event] = set()
         self._closing = False
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def wake(self) -> None:
         """There is another edition."""
         for one in self._waiting:
