@@ -47,7 +47,10 @@ class Serving:
         self._looked = threading.Event()
 
     async def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
-        """Serve until told to stop; ready once it answers, also when there are no flags yet."""
+        """Serve until told to stop; ready once it answers, also when there are no flags yet.
+
+        Raises whatever ended the watch on the ledger: nobody may be served without it.
+        """
         loop = asyncio.get_running_loop()
         self._begin_with_the_kept()
         runner = web.AppRunner(
@@ -55,8 +58,7 @@ class Serving:
         )
         await runner.setup()
         port = self._context.addresses.port(NAME)
-        watch = threading.Thread(target=self._watch, args=(loop, stop), name="flags-watch")
-        watch.start()
+        watch = asyncio.create_task(asyncio.to_thread(self._watch, loop, stop))
         await asyncio.to_thread(self._looked.wait, FIRST_LOOK_SECONDS)
         try:
             await web.TCPSite(runner, HOST, port, backlog=BACKLOG).start()
@@ -66,7 +68,7 @@ class Serving:
             stop.set()
             self._server.streams.close()
             await runner.cleanup()
-            await asyncio.to_thread(watch.join)
+            await watch
 
     def _begin_with_the_kept(self) -> None:
         try:
@@ -79,6 +81,13 @@ class Serving:
             self._server.publish(self._made)
 
     def _watch(self, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
+        try:
+            self._follow(loop, stop)
+        finally:
+            self._looked.set()
+            stop.set()
+
+    def _follow(self, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
         def answers(up: bool) -> None:
             self._server.gauges.ledger = up
             self._looked.set()

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,7 +26,7 @@ log = logging.getLogger("triune.flags")
 
 LASTING_SECONDS = 1.0
 """A stream that ends sooner counts as a failure: the pauses before the next one grow."""
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 10.0
 _DRAW = random.SystemRandom()
 """Not the interpreter's own numbers: a thousand processes that start alike must not wait alike."""
 
@@ -138,7 +139,7 @@ class LiveFlags:
             self._go()
 
     def _go(self) -> None:
-        self._stop = threading.Event()
+        self._stop, self._wire = threading.Event(), Wire(self._patience)
         self._thread = threading.Thread(
             target=self._run, args=(self._stop,), name="triune-flags", daemon=True
         )
@@ -206,13 +207,14 @@ class LiveFlags:
         """Whether there was a stream; returns at its end."""
         heard, began = False, time.monotonic()
         try:
-            for messages in self._wire.stream(url, self._known):
-                for message in messages:
-                    self._take(message)
-                heard = True
-                self._reached(State.CONNECTED)
-                if self._unkept and not messages:
-                    self._keep()
+            with closing(self._wire.stream(url, self._known)) as pieces:
+                for messages in pieces:
+                    for message in messages:
+                        self._take(message)
+                    heard = True
+                    self._reached(State.CONNECTED)
+                    if self._unkept and not messages:
+                        self._keep()
         except Away as error:
             log.info("no stream of flags: %s", error)
         except OutOfStep as error:

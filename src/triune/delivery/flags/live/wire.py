@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +45,15 @@ class Patience:
 
 
 class Wire:
-    """Connections to one server. `interrupt` from another thread ends whatever waits."""
+    """Connections to one server, one at a time. After `interrupt` from another thread whatever
+    waits ends, and there is no other connection."""
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._socket: socket.socket | None = None
+        self._interrupted = False
 
-    def stream(self, url: str, version: str) -> Iterator[tuple[Message, ...]]:
+    def stream(self, url: str, version: str) -> Generator[tuple[Message, ...], None, None]:
         """What the server pushes to who has ``version`` (empty: nothing), until it ends: messages,
         or none where a heartbeat came.
 
@@ -98,6 +100,7 @@ class Wire:
 
     def interrupt(self) -> None:
         """End what waits for the server."""
+        self._interrupted = True
         waiting = self._socket
         if waiting is not None:
             with suppress(OSError):
@@ -121,11 +124,17 @@ class Wire:
         try:
             connection.connect()
             self._socket = connection.sock
+            self._go_on()
             connection.request("GET", parts.path.rstrip("/") + path, headers=headers)
             return connection, connection.getresponse()
         except BaseException:
             self._close(connection, None)
             raise
+
+    def _go_on(self) -> None:
+        """Raises `Away` after `interrupt`, which may have come while there was no socket yet."""
+        if self._interrupted:
+            raise Away("it was told to end")
 
     def _quiet_for(self, seconds: float) -> None:
         if self._socket is not None:
