@@ -26,6 +26,8 @@ BACKLOG = 4096
 """All clients of a server that was killed come back at once."""
 FIRST_LOOK_SECONDS = 2.0
 """How long the ledger may take before the flags that were kept are served."""
+LAST_SECONDS = 2.0
+"""How long those who do not read their last answer are waited for at the end."""
 _SPARE_DESCRIPTORS = 100
 
 
@@ -54,7 +56,10 @@ class Serving:
         loop = asyncio.get_running_loop()
         self._begin_with_the_kept()
         runner = web.AppRunner(
-            self._server.application(), access_log=None, handler_cancellation=True
+            self._server.application(),
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=LAST_SECONDS,
         )
         await runner.setup()
         port = self._context.addresses.port(NAME)

@@ -102,7 +102,13 @@ class Evaluator:
 
     def _ready(self, flag: Flag) -> Resolve:
         metadata = {**self.metadata, **flag.metadata}
-        return compiled(flag, metadata, key_needed=self._key_needed)
+        try:
+            return compiled(flag, metadata, key_needed=self._key_needed)
+        except Exception as error:  # a rule of a shape that nobody thought of
+            message = f"its rule cannot be used: {type(error).__name__}: {error}"
+            return lambda default, _key, _attributes: _failed(
+                default, Code.PARSE_ERROR, message, metadata
+            )
 
     def changed(self, flags: Mapping[str, Flag | None]) -> Evaluator:
         """Another evaluator, with these flags replaced or, where None, gone; only they are made
@@ -161,8 +167,8 @@ def _typed(found: Details, default: Any, kind: Kind) -> Details:
         return found._replace(value=default, variant=None)
     value = found.value
     right = isinstance(value, _TYPES[kind])
-    if kind is not Kind.BOOLEAN and isinstance(value, bool):
-        right = False  # which Python takes for a number
+    if isinstance(value, bool):  # which Python takes for a number
+        right = kind in (Kind.BOOLEAN, Kind.ANY)
     if right:
         if kind is Kind.FLOAT and isinstance(value, int):
             return found._replace(value=float(value))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from triune.core.errors import ConfigError, Problem
-from triune.delivery.flags import definitions, document
+from triune.delivery.flags import document
 from triune.delivery.flags.model import Flag
 
 Change = Mapping[str, Flag | None]
@@ -53,13 +53,14 @@ def of(flags: Mapping[str, Flag]) -> Snapshot:
 
 
 def read(text: str, *, source: str) -> Snapshot:
-    """The snapshot in a text.
+    """The snapshot in a text that `document.text_of` wrote; whether it is the one that it should
+    be, its version tells. Rules are not looked at: they were when their flag was stored.
 
     Raises
     ------
-    ConfigError: it is no JSON, or every mistake of its flags.
+    ConfigError: it is no JSON, or has no flags in it.
     """
-    return of(definitions.read(_json(text, source), source=source).flags)
+    return of({key: flag for key, flag in _flags(text, source).items() if flag is not None})
 
 
 def change_text(change: Change) -> str:
@@ -69,23 +70,31 @@ def change_text(change: Change) -> str:
 
 
 def read_change(text: str, *, source: str) -> Change:
-    """The change in a text.
+    """The change in a text that `change_text` wrote.
 
     Raises
     ------
-    ConfigError: it is no JSON, or every mistake of its flags.
+    ConfigError: it is no JSON, or has no flags in it.
     """
-    raw = _json(text, source)
-    flags = raw.get("flags") if isinstance(raw, dict) else None
-    if not isinstance(flags, dict):
-        raise ConfigError([Problem(source, "flags", "must be an object", 'Send `{"flags": {}}`.')])
-    there = {key: flag for key, flag in flags.items() if flag is not None}
-    found = definitions.read({"flags": there}, source=source).flags
-    return {key: found.get(key) for key in flags}
+    return _flags(text, source)
 
 
-def _json(text: str, source: str) -> Any:
+def _flags(text: str, source: str) -> dict[str, Flag | None]:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError([Problem(source, "", f"is no JSON: {error}", "Send JSON.")]) from None
+        return {
+            key: None if raw is None else _flag(key, raw)
+            for key, raw in json.loads(text)["flags"].items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        what = f"holds no flags: {type(error).__name__}: {error}"
+        raise ConfigError([Problem(source, "", what, "Send flagd's format.")]) from None
+
+
+def _flag(key: str, raw: dict[str, Any]) -> Flag:
+    """Raises whatever a shape that is none of a flag's makes it raise."""
+    found = document.flag_of(key, raw)
+    if found is None or not (isinstance(found.variants, dict) and isinstance(found.metadata, dict)):
+        raise TypeError(f"{key!r} is no flag")
+    if not isinstance(found.default, str | None):
+        raise TypeError(f"the default variant of {key!r} is no text")
+    return found

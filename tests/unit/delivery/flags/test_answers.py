@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ NOW = editions.first(
         flag("off", state="DISABLED"),
         Flag("price", enabled=True, variants={"low": 9.5}, default=None),
         Flag("page", enabled=True, variants={"a": {"t": [1, None]}}, default="a"),
-        flag("gone", targeting={"if": [True, "nobody"]}),
+        replace(flag("gone"), targeting={"if": [True, "nobody"]}),
         ODD,
     )
 )
@@ -102,6 +103,13 @@ def test_errors_are_the_protocols(key: str, body: Any, status: int, code: str) -
     found = one(key, body)
     assert (found[0], found[1]["key"], found[1]["errorCode"]) == (status, key, code)
     assert found[1]["errorDetails"]
+
+
+def test_a_rule_that_cannot_be_made_ready_is_that_flags_own_error() -> None:
+    odd = replace(flag(), key="\ud800", targeting=SPLIT)
+    edition = editions.first(flags_of(odd, flag("plain")))
+    assert json.loads(answers.one(edition, "shop", "\ud800", b"{}").body)["errorCode"]
+    assert answers.one(edition, "shop", "plain", b"{}").status == 200
 
 
 def test_all_flags_at_once_each_with_its_own_error() -> None:

@@ -6,6 +6,7 @@ https://github.com/open-feature/protocol, ``service/openapi.yaml``.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,14 @@ from triune.delivery.flags.model import Code, Details, Kind
 from triune.delivery.flags.server.editions import Edition
 
 _decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
+_encode_quickly = msgspec.json.Encoder().encode
+
+
+def _encode(told: Any) -> bytes:
+    try:
+        return _encode_quickly(told)
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can say and UTF-8 cannot
+        return json.dumps(told).encode()
 
 
 @dataclass(frozen=True, slots=True)
