@@ -16,6 +16,7 @@ Is the candidate hurting users? Looked at after every tick, from counts by arm:
 Which variant is better? The effect of two arms:
 
 - ``summary``: what is kept of each arm; ``cuped``: less noise by what was known before
+- ``exact_moments``: the same of a stream, without rounding; ``log_bins``: its histogram
 - ``effect``: the difference; ``ratio_metric``, ``quantile_effect``: other values of an arm
 - ``fixed_horizon``, ``proportions``, ``rank_sum``: one look at a time fixed beforehand
 - ``sequential_effect``: any number of looks; ``group_sequential``: a planned number
