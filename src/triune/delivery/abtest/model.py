@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from triune.core.assignment import TOTAL, bucket
+from triune.core.assignment import TOTAL, bucket, salted
 
 
 class Kind(StrEnum):
@@ -103,11 +103,13 @@ class Field:
     source: the outcomes of the unit, or its exposures themselves
     path: a dotted path into the event's payload, e.g. ``value``; ``COUNT`` needs none
     fold: how several events become one value; ``ANY`` is 1 when any value is neither 0 nor false
+    name: only outcomes of this name; None: of any
     """
 
     source: Source = Source.OUTCOME
     path: str = "value"
     fold: Fold = Fold.LAST
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,9 @@ class Metric:
         estimate less noisy (CUPED); of a ratio the numerator before
     covariate_denominator: of a ratio with a covariate
     minimum_effect: the smallest relative effect that is worth knowing, e.g. 0.02; for the plan
-    margin: the tolerated relative worsening: of a guardrail, and of a primary metric that must
-        not be worse instead of being better (``non_inferior``)
+    margin: the tolerated worsening, relative to control (0.05 is 5 %): of a guardrail, and of a
+        primary metric that must not be worse instead of being better (``non_inferior``)
+    margin_absolute: the margin is in the metric's own unit instead
     """
 
     name: str
@@ -150,6 +153,7 @@ class Metric:
     covariate_denominator: str | None = None
     minimum_effect: float | None = None
     margin: float = 0.0
+    margin_absolute: bool = False
 
     @property
     def columns(self) -> int:
@@ -223,7 +227,7 @@ class Layer:
 
     def holds(self, unit: str) -> bool:
         """Whether a unit belongs to the slice."""
-        return self.first <= bucket(self.name, unit) < self.first + self.size
+        return self.first <= salted(self.name, unit) < self.first + self.size
 
     def overlaps(self, other: Layer) -> bool:
         """Whether both slices have a bucket in common.
@@ -251,9 +255,13 @@ class Declaration:
     endpoint: whose releases are compared, and where the winner is promoted
     flag: whose variants are compared, and whose default the winner becomes
     layer: the units that may enter at all; None: all
+    holdout: units that enter no test; None: there are none
     eligibility: a rule in flagd's JSON Logic over the unit's context; None: everybody
-    planned_units: in each arm
+    planned_units: in each arm: where a fixed test has its one look, a group-sequential one its
+        last, and a sequential one is sharpest
+    minimum_units: in each arm, before a sequential test may promote
     cycle_days: how long it lasts at least; whole weeks see every weekday alike
+    longest_days: when a test without a decision is put before a person
     method, alpha, multiplicity: how it is judged
     looks: planned, of a group-sequential test
     non_inferior: the primary metric need not be better, only not worse than its margin
@@ -269,9 +277,12 @@ class Declaration:
     endpoint: str | None = None
     flag: str | None = None
     layer: Layer | None = None
+    holdout: Layer | None = None
     eligibility: Any = None
     planned_units: int = 10_000
+    minimum_units: int = 1_000
     cycle_days: float = 7.0
+    longest_days: float = 90.0
     method: Method = Method.SEQUENTIAL
     alpha: float = 0.05
     multiplicity: Multiplicity = Multiplicity.HOLM
@@ -308,12 +319,15 @@ class Declaration:
     def variant_of(self, unit: str) -> str | None:
         """The variant that a unit is assigned to, eligible or not; None: it is not in the test.
 
-        The same unit always has the same one. Raises `triune.core.errors.Refused` for a unit that
-        is no Unicode text.
+        At an endpoint by the pair of salt and unit, as the gateway does; in a flag by the one text
+        of both, as a rule can say it (`triune.core.assignment.salted`). The same unit always has
+        the same one. Raises `triune.core.errors.Refused` for a unit that is no Unicode text.
         """
         if self.layer is not None and not self.layer.holds(unit):
             return None
-        place = bucket(self.salt, unit)
+        if self.holdout is not None and self.holdout.holds(unit):
+            return None
+        place = bucket(self.salt, unit) if self.endpoint else salted(self.salt, unit)
         for variant, first, end in self.ranges():
             if first <= place < end:
                 return variant.name

@@ -1,0 +1,209 @@
+"""What events of the ledger say to a test: who saw what, and what happened to whom. Pure.
+
+A test's metrics read a handful of `Slot` s: a field of its events, folded over a unit's events
+within a window. The same facts feed the stream (`triune.delivery.abtest.stream`) and the exact
+recomputation (`triune.delivery.abtest.backends.duckdb`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any, NamedTuple
+
+from triune.delivery.abtest.model import Declaration, Field, Fold, Metric, Source
+from triune.delivery.accesslog import FAILED, SERVED
+from triune.ledger.envelope import Event
+from triune.ledger.ports import Stored
+
+EXPOSED = "unit.exposed"
+OBSERVED = "outcome.observed"
+_LARGEST = 1e150
+_LONGEST = 1e12
+"""Seconds beyond which a window has no end."""
+
+
+class Slot(NamedTuple):
+    """A field of a test's events, folded over those of a unit within a window of microseconds."""
+
+    field: Field
+    window_us: int
+
+
+class Saw(NamedTuple):
+    """A unit saw a variant. ``values`` has one entry for each slot; None: nothing for that slot."""
+
+    unit: str
+    variant: str
+    at: int
+    sequence: int
+    values: tuple[float | None, ...]
+
+
+class Told(NamedTuple):
+    """Something became known of a unit. A later one of the same ``key`` takes its place."""
+
+    unit: str
+    key: str
+    at: int
+    sequence: int
+    values: tuple[float | None, ...]
+
+
+class Odd(NamedTuple):
+    """An event that is about the test and cannot be used, and why: a key of `ODD`."""
+
+    why: str
+
+
+ODD: Mapping[str, str] = {
+    "anonymous": "exposures without a unit",
+    "unknown-variant": "exposures to a variant that the test does not have",
+    "without-unit": "outcomes that do not say whose they are",
+}
+
+Fact = Saw | Told | Odd
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """When exposures count: from ``since`` on, before ``until`` (None: it goes on); microseconds
+    since 1970."""
+
+    since: int
+    until: int | None = None
+
+    def holds(self, at: int) -> bool:
+        """Whether a moment is inside."""
+        return self.since <= at and (self.until is None or at < self.until)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the events of one run of a test.
+
+    Parameters
+    ----------
+    run: the id of the event that started it
+    arms: of a test at an endpoint the variant of each release; empty for one of a flag
+    """
+
+    declaration: Declaration
+    run: str
+    arms: Mapping[str, str]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of events to read."""
+        exposures = (SERVED, FAILED) if self.declaration.endpoint else (EXPOSED,)
+        return (*exposures, OBSERVED)
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """What the metrics need, each once."""
+        found = [slot for m in self.declaration.metrics for slot in slots_of(m) if slot]
+        return tuple(dict.fromkeys(found))
+
+    def fact(self, stored: Stored) -> Fact | None:
+        """What an event says; None when it is not about the test."""
+        event = stored.event
+        if event.kind == OBSERVED:
+            return self._told(stored)
+        return self._seen_flag(stored) if event.kind == EXPOSED else self._seen_release(stored)
+
+    def _seen_release(self, stored: Stored) -> Fact | None:
+        event, payload = stored.event, stored.event.payload
+        variant = self.arms.get(str(payload.get("release")))
+        if variant is None or payload.get("endpoint") != self.declaration.endpoint:
+            return None
+        said = {**payload, "failed": event.kind == FAILED}
+        return self._saw(stored, variant, said)
+
+    def _seen_flag(self, stored: Stored) -> Fact | None:
+        payload = stored.event.payload
+        if payload.get("run") != self.run:
+            return None
+        return self._saw(stored, str(payload.get("variant")), payload)
+
+    def _saw(self, stored: Stored, variant: str, payload: Mapping[str, Any]) -> Fact | None:
+        unit = payload.get("unit")
+        if not isinstance(unit, str) or not unit:
+            return Odd("anonymous")
+        if variant not in self.declaration.shares:
+            return Odd("unknown-variant")
+        values = tuple(_value(slot, Source.EXPOSURE, payload) for slot in self._kept_slots)
+        return Saw(unit, variant, stored.event.time, stored.sequence, values)
+
+    def _told(self, stored: Stored) -> Fact | None:
+        event, payload = stored.event, stored.event.payload
+        endpoint = self.declaration.endpoint
+        if endpoint and payload.get("endpoint", endpoint) != endpoint:
+            return None
+        values = tuple(_value(slot, Source.OUTCOME, payload) for slot in self._kept_slots)
+        if all(value is None for value in values):
+            return None
+        unit = payload.get("unit")
+        if not isinstance(unit, str) or not unit:
+            return Odd("without-unit")
+        key = f"{event.subject}\n{payload.get('name', '')}"
+        return Told(unit, key, happened(event), stored.sequence, values)
+
+    @property
+    def _kept_slots(self) -> tuple[Slot, ...]:
+        kept: tuple[Slot, ...] | None = self.__dict__.get("_slots")
+        if kept is None:
+            kept = self.slots
+            object.__setattr__(self, "_slots", kept)
+        return kept
+
+
+def slots_of(metric: Metric) -> tuple[Slot, Slot | None]:
+    """The slots of a metric's value and, of a ratio, its denominator."""
+    window = round(min(metric.window_s, _LONGEST) * 1e6)
+    below = metric.denominator
+    return Slot(metric.value, window), None if below is None else Slot(below, window)
+
+
+def happened(event: Event) -> int:
+    """When what an outcome tells of happened: ``at`` in its payload (microseconds since 1970, or an
+    ISO time), else the event's own time."""
+    said = event.payload.get("at")
+    if isinstance(said, int) and not isinstance(said, bool):
+        return said
+    if isinstance(said, str):
+        try:
+            moment = datetime.fromisoformat(said)
+        except ValueError:
+            return event.time
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return round(zoned.timestamp() * 1e6)
+    return event.time
+
+
+def _value(slot: Slot, source: Source, payload: Mapping[str, Any]) -> float | None:
+    """What an event of a source gives to a slot."""
+    field = slot.field
+    if field.source is not source:
+        return None
+    if field.name is not None and payload.get("name") != field.name:
+        return None
+    if field.fold is Fold.COUNT:
+        return 1.0
+    return _number(_at(payload, field.path.split(".")))
+
+
+def _at(payload: Mapping[str, Any], path: Sequence[str]) -> object:
+    found: object = payload
+    for part in path:
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(part)
+    return found
+
+
+def _number(value: object) -> float | None:
+    if not isinstance(value, int | float) or not isfinite(value) or abs(value) > _LARGEST:
+        return None
+    return float(value)
