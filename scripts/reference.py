@@ -80,6 +80,12 @@ TABLES: dict[str, type[BaseModel]] = {
     "[streams.<name>.features.<feature>]": config.AggregateTable,
     "[flows.<name>]": config.FlowTable,
     "[backup]": config.BackupTable,
+    "[tests.<name>]": config.TestTable,
+    "[[tests.<name>.variants]]": config.TestVariantTable,
+    "[[tests.<name>.metrics]]": config.TestMetricTable,
+    "[tests.<name>.metrics.denominator]": config.FieldTable,
+    "[tests.<name>.layer]": config.SliceTable,
+    "[holdout]": config.HoldoutTable,
     "[services.<name>]": config.ServiceTable,
     "[loop]": config.LoopTable,
 }

@@ -22,6 +22,15 @@ from pydantic import (
     ValidationError,
 )
 
+from triune.core.abtest_config import (
+    FieldTable,
+    HoldoutTable,
+    SliceTable,
+    TestMetricTable,
+    TestName,
+    TestTable,
+    TestVariantTable,
+)
 from triune.core.backup_config import BackupTable
 from triune.core.errors import ConfigError, Problem
 from triune.core.expect_config import ColumnTable, ExpectTable
@@ -258,6 +267,8 @@ class Config(StrictTable):
     streams: dict[Name, StreamTable] = Field(default_factory=dict)
     flows: dict[Name, FlowTable] = Field(default_factory=dict)
     backup: BackupTable | None = None
+    tests: dict[TestName, TestTable] = Field(default_factory=dict)
+    holdout: HoldoutTable | None = None
 
 
 def _dangling(table: dict[str, Any], file: str) -> list[Problem]:
@@ -297,6 +308,9 @@ def _dangling(table: dict[str, Any], file: str) -> list[Problem]:
             listed = flow.get(part, [])
             for one in listed if isinstance(listed, list) else []:
                 require(f"flows.{name}.{part}", one, section("datasets"), "dataset")
+    for name, test in rows("tests"):
+        key = f"tests.{name}.endpoint"
+        require(key, test.get("endpoint"), section("endpoints"), "endpoint")
     loop = section("loop")
     for part in ("endpoint", "online"):
         require(f"loop.{part}", loop.get(part), section("endpoints"), "endpoint")
@@ -356,6 +370,8 @@ def _known_keys(location: list[str]) -> list[str]:
         "streams": StreamTable,
         "flows": FlowTable,
         "backup": BackupTable,
+        "tests": TestTable,
+        "holdout": HoldoutTable,
     }
     if not location:
         return list(Config.model_fields)
@@ -370,7 +386,17 @@ def _known_keys(location: list[str]) -> list[str]:
         model = ColumnTable if "columns" in location else ExpectTable
     if location[0] == "streams" and "features" in location:
         model = AggregateTable
+    if location[0] == "tests":
+        model = next((table for key, table in _OF_TEST.items() if key in location), TestTable)
     return list(model.model_fields)
+
+
+_OF_TEST: dict[str, type[BaseModel]] = {
+    "denominator": FieldTable,
+    "metrics": TestMetricTable,
+    "variants": TestVariantTable,
+    "layer": SliceTable,
+}
 
 
 def slug(endpoint: str) -> str:

@@ -64,6 +64,13 @@ ODD: Mapping[str, str] = {
     "without-unit": "outcomes that do not say whose they are",
 }
 
+DERIVED: Mapping[str, str] = {
+    "absolute_error": "how far the prediction was from the outcome",
+    "squared_error": "its square",
+    "wrong": "1 when the prediction said yes (0.5 or more) and the outcome no, or the reverse",
+}
+"""Fields of an outcome that are worked out from its ``predicted`` and ``value``."""
+
 Fact = Saw | Told | Odd
 
 
@@ -195,12 +202,24 @@ def _value(slot: Slot, source: Source, payload: Mapping[str, Any]) -> float | No
 
 
 def _at(payload: Mapping[str, Any], path: Sequence[str]) -> object:
+    if len(path) == 1 and path[0] in DERIVED and path[0] not in payload:
+        return _derived(path[0], payload)
     found: object = payload
     for part in path:
         if not isinstance(found, Mapping):
             return None
         found = found.get(part)
     return found
+
+
+def _derived(name: str, payload: Mapping[str, Any]) -> float | None:
+    predicted, value = _number(payload.get("predicted")), _number(payload.get("value"))
+    if predicted is None or value is None:
+        return None
+    if name == "wrong":
+        return float((predicted >= 0.5) is not (value != 0.0))
+    away = abs(predicted - value)
+    return away if name == "absolute_error" else away * away
 
 
 def _number(value: object) -> float | None:

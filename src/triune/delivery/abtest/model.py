@@ -9,89 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from triune.core.abtest_config import (
+    KINDS,
+    METHODS,
+    Absent,
+    Better,
+    Fold,
+    Kind,
+    Method,
+    Multiplicity,
+    Role,
+    Source,
+)
 from triune.core.assignment import TOTAL, bucket, salted
 
-
-class Kind(StrEnum):
-    """What is compared between the arms."""
-
-    PROPORTION = "proportion"
-    MEAN = "mean"
-    COUNT = "count"
-    RATIO = "ratio"
-    QUANTILE = "quantile"
-
-
-KINDS: dict[Kind, str] = {
-    Kind.PROPORTION: "The share of units of which something is true.",
-    Kind.MEAN: "The mean of the units' values.",
-    Kind.COUNT: "How often something happened, a unit.",
-    Kind.RATIO: "One total over another, e.g. clicks over sessions, with units as what varies.",
-    Kind.QUANTILE: "The value below which a given share of the units lies.",
-}
-
-
-class Better(StrEnum):
-    """Which direction is the good one."""
-
-    HIGHER = "higher"
-    LOWER = "lower"
-
-
-class Role(StrEnum):
-    """What a metric is there for."""
-
-    PRIMARY = "primary"
-    SECONDARY = "secondary"
-    GUARDRAIL = "guardrail"
-
-
-class Method(StrEnum):
-    """When the test may be looked at."""
-
-    SEQUENTIAL = "sequential"
-    FIXED = "fixed"
-    GROUP_SEQUENTIAL = "group-sequential"
-
-
-METHODS: dict[Method, str] = {
-    Method.SEQUENTIAL: "At any time, as often as one likes.",
-    Method.FIXED: "Once, when the planned units are reached and the cycle is over.",
-    Method.GROUP_SEQUENTIAL: "A planned number of times, on the way to a firm number of units.",
-}
-
-
-class Multiplicity(StrEnum):
-    """How several goals are judged together."""
-
-    HOLM = "holm"
-    BH = "bh"
-
-
-class Source(StrEnum):
-    """Which events a value is read from."""
-
-    OUTCOME = "outcome"
-    EXPOSURE = "exposure"
-
-
-class Fold(StrEnum):
-    """How the values of a unit's several events become the unit's value."""
-
-    SUM = "sum"
-    COUNT = "count"
-    ANY = "any"
-    LAST = "last"
-
-
-class Absent(StrEnum):
-    """What a unit without any event counts as."""
-
-    ZERO = "zero"
-    LEFT_OUT = "left-out"
+__all__ = [
+    "KINDS",
+    "METHODS",
+    "Absent",
+    "Better",
+    "Declaration",
+    "Field",
+    "Fold",
+    "Kind",
+    "Layer",
+    "Method",
+    "Metric",
+    "Multiplicity",
+    "Role",
+    "Source",
+    "Variant",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +258,12 @@ class Declaration:
         """The metric of a name. Raises KeyError."""
         found = {m.name: m for m in self.metrics}
         return found[name]
+
+    def held_to_margin(self, metric: Metric) -> bool:
+        """Whether a metric must not be worse than its margin, instead of being better."""
+        if metric.role is Role.PRIMARY:
+            return self.non_inferior
+        return metric.role is Role.GUARDRAIL
 
     def ranges(self) -> Iterator[tuple[Variant, int, int]]:
         """Each variant with its first bucket and the one after its last, in the order given."""

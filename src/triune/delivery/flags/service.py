@@ -59,6 +59,9 @@ class FlagSet:
         return self.flags[key]
 
 
+InUse = Callable[[str], str | None]
+"""What depends on a flag, in words; None: nothing."""
+
 _NONE = "`triune flags set` makes one, `triune flags import` takes a file of flagd's."
 EMPTY = FlagSet({}, {})
 _OFF = Fields({"state": "DISABLED"})
@@ -93,10 +96,17 @@ class Flags:
     (``at``) a change becomes a plan too; see `planning.Planning` for what becomes of plans.
     """
 
-    def __init__(self, log: Log, workspace: str, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        workspace: str,
+        clock: Clock | None = None,
+        in_use: InUse | None = None,
+    ) -> None:
         self._log = log
         self._workspace = workspace
         self._clock = clock or SystemClock()
+        self._in_use = in_use
 
     def current(self, known: FlagSet = EMPTY) -> FlagSet:
         """The flags as they are; from ``known`` on only what happened since is read."""
@@ -181,7 +191,18 @@ class Flags:
         return self.change(key, Shares(dict(shares)), Why("rollout", reason, actor), at=at)
 
     def remove(self, key: str, reason: str, *, actor: str | None = None) -> Done:
-        """Delete a flag; its history stays, and `roll_back` brings it back."""
+        """Delete a flag; its history stays, and `roll_back` brings it back.
+
+        Raises `Refused` (``flag-in-use``) while something depends on it.
+        """
+        self.current().find(key)
+        user = self._in_use(key) if self._in_use else None
+        if user is not None:
+            raise Refused(
+                "flag-in-use",
+                f"the flag {key!r} is used by {user}",
+                hint="End that first, then remove the flag.",
+            )
         return self.change(key, Whole(None), Why("remove", reason, actor))
 
     def protect(self, key: str, approvals: int, reason: str, *, actor: str | None = None) -> Done:

@@ -99,15 +99,19 @@ class Conductor:
         actor: str,
         strategy: Strategy | None = None,
         driver: Driver = Driver.CONTROLLER,
+        definition: Definition | None = None,
+        rollout: str | None = None,
     ) -> Ticket:
-        """Begin a rollout: when this returns it exists, and its driver takes it on.
+        """Begin a rollout: when this returns it exists, and its driver takes it on. Its definition
+        is that of ``triune.toml`` and its id a new one, unless they are given.
 
         Raises
         ------
         Conflict: ``rollout-in-progress``, ``release-already-live``.
         Refused: (``rollout-nothing-to-compare``) a shadow needs a live release beside it.
         """
-        definition = define(settings(self.tools.workspace, endpoint).rollout, strategy)
+        if definition is None:
+            definition = define(settings(self.tools.workspace, endpoint).rollout, strategy)
         check_free(self.tools.store.load(endpoint))
         with self.tools.store.locked(endpoint, patience=PATIENCE_SECONDS):
             now = self.moves.make_room(self.tools.store.load(endpoint), release, actor)
@@ -118,7 +122,7 @@ class Conductor:
                     hint="Release something first: `triune rollout start --strategy blue-green`.",
                 )
             self._conclude_latest(endpoint)
-            ticket = Ticket(endpoint, new_id())
+            ticket = Ticket(endpoint, rollout or new_id())
             self.records.create(
                 Record(
                     rollout=ticket.rollout,

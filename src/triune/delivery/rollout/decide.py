@@ -30,7 +30,9 @@ def decide(
     definition: Definition, progress: Progress, reading: Tick | Gap, gates: Gates
 ) -> Decision:
     """The decision after a look."""
-    for rule in (_aborted, _hard_stop, _harm, _promised, _paused, _doubt, _unknown, _exposure):
+    for rule in (
+        _aborted, _hard_stop, _harm, _promised, _paused, _doubt, _kept, _unknown, _exposure,
+    ):  # fmt: skip
         found = rule(definition, progress, reading, gates)
         if found is not None:
             return found
@@ -90,6 +92,14 @@ def _doubt(definition: Definition, progress: Progress, _: Tick | Gap, __: Gates)
         return None
     words = f"the candidate makes {_list(named)} worse; a person decides"
     return Decision(Verdict.FAIL, Action.ASK, words, named)
+
+
+def _kept(definition: Definition, _: Progress, reading: Tick | Gap, __: Gates) -> Decision | None:
+    """One arm of an A/B test: what moves the share is not decided here."""
+    if not definition.kept:
+        return None
+    why = reading.why if isinstance(reading, Gap) else "the share is kept for an A/B test"
+    return Decision(Verdict.NOT_YET, Action.HOLD, why)
 
 
 def _unknown(

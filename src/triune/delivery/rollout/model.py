@@ -85,7 +85,8 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """How a rollout goes. Weights are shares of 10,000; times in seconds."""
+    """How a rollout goes. Weights are shares of 10,000; times in seconds. The share of one that is
+    ``kept`` stays until somebody promotes or aborts it; harm still rolls it back."""
 
     strategy: Strategy
     steps: tuple[int, ...]
@@ -109,6 +110,7 @@ class Definition(msgspec.Struct, frozen=True):
     score_tolerance: float | None
     label_coverage: float
     label_patience_s: float
+    kept: bool = False
 
     @property
     def planned_ticks(self) -> int:

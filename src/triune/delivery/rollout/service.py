@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from triune.core.errors import NotFound
 from triune.core.ids import time_of
 from triune.core.rollout_config import Strategy
@@ -54,6 +56,36 @@ class Rollouts:
         """
         release = self.conductor.tools.releases.for_endpoint(endpoint, ref)
         return self.conductor.order(endpoint, release, actor=actor or person(), strategy=strategy)
+
+    def keep(
+        self,
+        endpoint: str,
+        ref: str,
+        weight: int,
+        *,
+        rollout: str,
+        horizon_s: float,
+        actor: str | None = None,
+    ) -> Ticket:
+        """Bring a release to ``weight`` of 10,000 units and keep it there, as an arm of an A/B test:
+        until somebody promotes or aborts the rollout, or harm rolls it back. ``horizon_s`` is how
+        long that is expected to take. Raises what `start` raises.
+        """
+        release = self.conductor.tools.releases.for_endpoint(endpoint, ref)
+        definition = msgspec.structs.replace(
+            self.definition(endpoint, Strategy.CANARY),
+            steps=(weight,),
+            horizon_s=horizon_s,
+            baseline=False,
+            kept=True,
+        )
+        return self.conductor.order(
+            endpoint,
+            release,
+            actor=actor or person(),
+            definition=definition,
+            rollout=rollout,
+        )
 
     def follow(self, ticket: Ticket, on_view: OnView, *, until_served: bool = True) -> RolloutView:
         """Look at a rollout again and again until users are wholly on one release.
