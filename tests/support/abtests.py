@@ -1,119 +1,51 @@
-"""Facts of A/B tests: a declaration, a ledger in memory, exposures and outcomes to fill it with."""
+"""A/B tests with made-up units: cells by variant from plain columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tests.support.sql import SqlStore
-from triune.core.ids import new_id
-from triune.delivery.abtest.backends.sqlite import SumsFile
-from triune.delivery.abtest.facts import EXPOSED, OBSERVED, Period, Reader
-from triune.delivery.abtest.model import (
-    Absent,
-    Declaration,
-    Field,
-    Fold,
-    Kind,
-    Metric,
-    Role,
-    Source,
-    Variant,
-)
-from triune.delivery.abtest.stream import Stream
-from triune.ledger.envelope import Event
-from triune.ledger.ports import Query, Stored
+import numpy as np
 
-RUN = "run-1"
-START = 1_000_000
-NOW = 1_000_000_000_000
-SECOND = 1_000_000
+from triune.delivery.abtest.cell import Cell, CellKey
+from triune.delivery.abtest.model import Declaration, Kind, Metric, Role, Variant
+from triune.delivery.abtest.readings import Readings
 
-METRICS = (
-    Metric(
-        "bought", Kind.PROPORTION, Role.PRIMARY, Field(fold=Fold.ANY, name="order"), window_s=50
-    ),
-    Metric("revenue", Kind.MEAN, value=Field(fold=Fold.SUM, name="order"), high=120.0, window_s=90),
-    Metric(
-        "basket",
-        Kind.RATIO,
-        value=Field(fold=Fold.SUM, name="order"),
-        denominator=Field(fold=Fold.COUNT, name="order"),
-        absent=Absent.LEFT_OUT,
-        window_s=90,
-    ),
-    Metric("stars", Kind.MEAN, value=Field(name="rating"), absent=Absent.LEFT_OUT, window_s=60),
-    Metric("visits", Kind.COUNT, value=Field(Source.EXPOSURE, "", Fold.COUNT)),
-    Metric("wait", Kind.QUANTILE, value=Field(name="rating"), quantile=0.5, window_s=60),
-)
-DECLARED = Declaration(
-    name="checkout",
-    hypothesis="the new page sells more",
-    variants=(Variant("old", 5000, "off"), Variant("new", 5000, "on")),
-    control="old",
-    metrics=METRICS,
-    salt="checkout",
-    flag="new-ui",
-)
+BOUGHT = Metric("bought", Kind.PROPORTION, Role.PRIMARY, minimum_effect=0.1)
 
 
-class MemoryLog:
-    """The part of a ledger that tests read, over the store in memory."""
-
-    def __init__(self) -> None:
-        self.store = SqlStore()
-
-    def record(self, events: Sequence[Event], *, all_new: bool = False) -> int:
-        return self.store.append(events, all_new=all_new)
-
-    def get(self, identifier: str) -> Event | None:
-        return self.store.get(identifier)
-
-    def select(self, query: Query | None = None) -> Iterator[Stored]:
-        return self.store.select(query or Query())
-
-    def last_sequence(self) -> int:
-        return self.store.last_sequence()
-
-
-def saw(unit: str, variant: str, at: float, run: str = RUN) -> Event:
-    """``unit`` saw ``variant`` so many seconds after the start."""
-    payload = {"test": "checkout", "run": run, "unit": unit, "variant": variant}
-    return _event(EXPOSED, "test:checkout", at, payload)
-
-
-def told(unit: str, name: str, value: Any, at: float, key: str = "") -> Event:
-    """What happened to ``unit`` so many seconds after the start; ``key``: which outcome it is."""
-    payload = {"unit": unit, "name": name, "value": value}
-    return _event(OBSERVED, f"outcome:{key or new_id()}", at, payload)
-
-
-def _event(kind: str, subject: str, at: float, payload: dict[str, Any]) -> Event:
-    return Event(
-        id=new_id(),
-        time=START + round(at * SECOND),
-        kind=kind,
-        subject=subject,
-        actor="service:test",
-        workspace="shop",
-        payload=payload,
+def declared(
+    *others: Metric, arms: int = 2, primary: Metric = BOUGHT, **changes: Any
+) -> Declaration:
+    """A test of equal arms: ``a`` is control, then ``b``, ``c``, ..."""
+    variants = tuple(Variant("abcdef"[i], 10_000 // arms) for i in range(arms))
+    made = Declaration(
+        "checkout", "A shorter form sells more.", variants, "a", (primary, *others), "checkout"
     )
+    return replace(made, **changes)
 
 
-def reader(declaration: Declaration = DECLARED) -> Reader:
-    """Reads the flag test's run."""
-    return Reader(declaration, RUN, {})
+def cell(metric: Metric, *columns: Sequence[float]) -> Cell:
+    """A cell of units, one array for each column."""
+    return Cell.of(metric, zip(*(np.asarray(c, float).tolist() for c in columns), strict=True))
 
 
-def stream(
-    log: Any,
-    folder: Path,
-    *,
-    until: int | None = None,
-    declaration: Declaration = DECLARED,
-    before: Any = None,
-) -> Stream:
-    """A stream over a log, with its sums in a folder."""
-    sums = SumsFile(folder / "sums.db", "checkout")
-    return Stream(log, reader(declaration), Period(START, until), sums, before)
+def successes(metric: Metric, happened: int, n: int) -> Cell:
+    """A cell of so many units with a 1, and the rest with a 0."""
+    return cell(metric, [1.0] * happened + [0.0] * (n - happened))
+
+
+def seen(
+    cells: Mapping[tuple[str, ...], Cell],
+    days: float = 14.0,
+    exposed: Mapping[str, int] | None = None,
+    **others: Any,
+) -> Readings:
+    """Readings from cells by (metric, variant) or (metric, variant, segment)."""
+    keyed = {CellKey(*key): value for key, value in cells.items()}
+    units: dict[str, int] = {}
+    for key, value in keyed.items():
+        if not key.segment:
+            units[key.variant] = max(units.get(key.variant, 0), value.n)
+    return Readings(exposed or units, keyed, days, **others)

@@ -73,6 +73,30 @@ def bounds(
     return found
 
 
+def repeated_p(
+    z: float, fractions: Sequence[float], *, sides: int = 2, power: float = 2.0
+) -> float:
+    """The smallest alpha whose bound at the last of the looks ``z`` reaches; 1.0 when none.
+
+    Keep the smallest over all looks (Jennison and Turnbull 1984: repeated p-values). One-sided,
+    only a positive ``z`` speaks. Never below 1e-9.
+
+    >>> round(repeated_p(bounds([0.5, 1.0], 0.05)[-1], [0.5, 1.0]), 6)
+    0.05
+    """
+    reached = abs(z) if sides == 2 else z
+
+    def short_of(alpha: float) -> float:
+        return bounds(fractions, alpha, sides=sides, power=power)[-1] - reached
+
+    smallest, largest = 1e-9, 1.0 - 1e-9
+    if short_of(largest) > 0.0:
+        return 1.0
+    if short_of(smallest) <= 0.0:
+        return smallest
+    return float(brentq(short_of, smallest, largest, xtol=1e-10))
+
+
 def _check(fractions: Sequence[float], alpha: float, sides: int) -> None:
     steps = [late - early for early, late in zip((0.0, *fractions), fractions, strict=False)]
     if not fractions or min(steps) <= 0.0 or fractions[-1] > 1.0 + 1e-12:

@@ -21,8 +21,8 @@ Source
 >>> bins.n, sorted(bins.counts.values())
 (4, [1, 1, 2])
 >>> edges, counts = bins.table()
->>> bool(edges[-1] <= 10.0 < edges[-1] * 1.01), counts.tolist()[-1]
-(True, 2)
+>>> bool(edges[-2] <= 10.0 < edges[-1]), counts.tolist()
+(True, [1, 0, 1, 0, 2, 0])
 """
 
 from __future__ import annotations
@@ -79,12 +79,28 @@ class LogBins:
             self.counts[place] = self.counts.get(place, 0) + count
 
     def table(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Rising lower edges and their counts, without gaps wider than they are: each filled bin
-        is followed by its upper edge, with the count 0 unless the next bin is filled too."""
-        filled = sorted(self.counts)
-        places = sorted({*filled, *(place + 1 for place in filled[:-1])})
+        """Rising lower edges and their counts; every filled bin is followed by its upper edge,
+        with the count 0 unless the next bin is filled too."""
+        places = sorted({*self.counts, *(place + 1 for place in self.counts)})
         edges = np.array([edge_of(place) for place in places])
         return edges, np.array([self.counts.get(place, 0) for place in places], dtype="int64")
+
+    def at_rank(self, rank: float) -> float:
+        """The value at a rank, counted from 1: the middle of its bin; nan without values.
+
+        >>> one = LogBins({bin_of(10.0): 3})
+        >>> round(one.at_rank(2.0), 1)
+        10.0
+        """
+        seen = 0
+        for place in sorted(self.counts):
+            seen += self.counts[place]
+            if seen >= rank - 1e-9:
+                break
+        else:
+            if not self.counts:
+                return math.nan
+        return (edge_of(place) + edge_of(place + 1)) / 2.0
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LogBins) and self.counts == other.counts

@@ -38,20 +38,62 @@ from scipy.special import betaln
 
 from triune.stats.normal_mixture import tuned_rho
 
+Counts = NDArray[np.int64]
+
 
 def p_value(a: ArrayLike, b: ArrayLike, q: float, t_opt: float, alpha_opt: float = 0.05) -> float:
     """The anytime-valid p-value of equal ``q`` quantiles, from all samples of both arms so far.
 
     1.0 while an arm has no samples. Raises ValueError unless ``0 < q < 1`` and ``t_opt > 0``.
     """
+    _check(q)
+    arms = [np.sort(np.asarray(arm, "float64"), axis=None) for arm in (a, b)]
+    points = np.concatenate(arms)
+    sides = [
+        (
+            len(arm),
+            np.searchsorted(arm, points, side="left"),
+            np.searchsorted(arm, points, side="right"),
+        )
+        for arm in arms
+    ]
+    return _p_value(sides, q, _tuned_r(q, t_opt, alpha_opt))
+
+
+def p_value_of_counts(
+    a: ArrayLike, b: ArrayLike, q: float, t_opt: float, alpha_opt: float = 0.05
+) -> float:
+    """The same from how often each arm has each of the same rising values, e.g. bins.
+
+    >>> p_value_of_counts([1, 1, 0, 1], [0, 0, 2, 1], 0.5, 100) == p_value(
+    ...     [1, 2, 4], [3, 3, 4], 0.5, 100
+    ... )
+    True
+    """
+    _check(q)
+    arms = [np.asarray(arm, "int64") for arm in (a, b)]
+    if len(arms[0]) != len(arms[1]):
+        raise ValueError(f"{len(arms[0])} counts do not match {len(arms[1])}")
+    up_to = [np.cumsum(arm) for arm in arms]
+    return _p_value(
+        [(int(arm.sum()), end - arm, end) for arm, end in zip(arms, up_to, strict=True)],
+        q,
+        _tuned_r(q, t_opt, alpha_opt),
+    )
+
+
+def _check(q: float) -> None:
     if not 0.0 < q < 1.0:
         raise ValueError(f"q must lie between 0 and 1, not {q}")
-    arms = [np.sort(np.asarray(arm, "float64"), axis=None) for arm in (a, b)]
-    if not all(len(arm) for arm in arms):
+
+
+def _p_value(arms: list[tuple[int, Counts, Counts]], q: float, r: float) -> float:
+    """From each arm's size, and its samples below, and up to, each value that occurs."""
+    if not all(n for n, _, _ in arms):
         return 1.0
-    points = np.concatenate(arms)
-    r = _tuned_r(q, t_opt, alpha_opt)
-    evidence = sum((_least_evidence(arm, points, q, r) for arm in arms), np.zeros(len(points)))
+    evidence = sum(
+        (_least_evidence(n, below, up_to, q, r) for n, below, up_to in arms), np.zeros(1)
+    )
     return min(1.0, math.exp(-float(evidence.min())))
 
 
@@ -61,19 +103,16 @@ def _tuned_r(q: float, t_opt: float, alpha_opt: float) -> float:
 
 
 def _least_evidence(
-    arm: NDArray[np.float64], points: NDArray[np.float64], q: float, r: float
+    n: int, below: Counts, up_to: Counts, q: float, r: float
 ) -> NDArray[np.float64]:
     """ln of the arm's mixture at each point, under the most favourable share there."""
-    n = len(arm)
     best = minimize_scalar(
         lambda share: float(_log_mixture(np.asarray(share), n, q, r)),
         bounds=(0.0, 1.0),
         method="bounded",
         options={"xatol": 1e-9},
     )
-    below = np.searchsorted(arm, points, side="left") / n
-    up_to = np.searchsorted(arm, points, side="right") / n
-    return _log_mixture(np.clip(float(best.x), below, up_to), n, q, r)
+    return _log_mixture(np.clip(float(best.x), below / n, up_to / n), n, q, r)
 
 
 def _log_mixture(share: NDArray[np.float64], n: int, q: float, r: float) -> NDArray[np.float64]:

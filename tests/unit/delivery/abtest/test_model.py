@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from triune.core.assignment import bucket
+from triune.core.assignment import salted
 from triune.delivery.abtest.cell import Cell, CellKey
 from triune.delivery.abtest.model import (
     Declaration,
@@ -45,9 +45,9 @@ def test_it_reads_back_from_json_as_it_was_written() -> None:
 def test_units_are_split_by_the_one_bucket_function() -> None:
     units = [f"u{i}" for i in range(4000)]
     found = Counter(DECLARED.variant_of(unit) for unit in units)
-    inside = [unit for unit in units if bucket("forms", unit) < 5000]
-    assert found["a"] == sum(bucket("checkout-1", unit) < 4000 for unit in inside)
-    assert found["b"] == sum(4000 <= bucket("checkout-1", unit) < 6000 for unit in inside)
+    inside = [unit for unit in units if salted("forms", unit) < 5000]
+    assert found["a"] == sum(salted("checkout-1", unit) < 4000 for unit in inside)
+    assert found["b"] == sum(4000 <= salted("checkout-1", unit) < 6000 for unit in inside)
     assert found[None] == 4000 - found["a"] - found["b"]
     assert found["a"] == pytest.approx(800, abs=80)
 
