@@ -157,7 +157,10 @@ class TestMetricTable(FieldTable):
         default=None, description="smallest relative effect worth knowing, for the plan"
     )
     margin: Annotated[float, Field(ge=0)] = Field(
-        default=0.0, description="relative worsening that is tolerated"
+        default=0.0, description="worsening that is tolerated, relative to control"
+    )
+    margin_absolute: bool = Field(
+        default=False, description="the margin is in the metric's own unit instead"
     )
 
 
@@ -218,8 +221,14 @@ class TestTable(StrictTable):
     planned_units: Annotated[int, Field(ge=2)] = Field(
         default=10_000, description="units planned for each arm"
     )
+    minimum_units: Annotated[int, Field(ge=2)] = Field(
+        default=1_000, description="units in each arm before a sequential test may promote"
+    )
     cycle_days: Annotated[float, Field(ge=0)] = Field(
         default=7.0, description="how many days it lasts at least"
+    )
+    longest_days: Annotated[float, Field(gt=0)] = Field(
+        default=90.0, description="after so many days without a decision a person is asked"
     )
     method: Method = Field(
         default=Method.SEQUENTIAL,

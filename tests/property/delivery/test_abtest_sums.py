@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.abtests import NOW, SECOND, START, MemoryLog, reader, saw, stream, told
+from tests.support.abtest_facts import NOW, SECOND, START, MemoryLog, reader, saw, stream, told
 from triune.delivery.abtest.backends.duckdb import apart, recomputed
 from triune.delivery.abtest.facts import Period
 from triune.ledger.envelope import Event

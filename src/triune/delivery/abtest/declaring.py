@@ -59,7 +59,9 @@ def of_table(name: str, table: TestTable, holdout: HoldoutTable | None = None) -
         holdout=None if at_endpoint else held_out(holdout),
         eligibility=table.eligibility,
         planned_units=table.planned_units,
+        minimum_units=table.minimum_units,
         cycle_days=table.cycle_days,
+        longest_days=table.longest_days,
         method=table.method,
         alpha=table.alpha,
         multiplicity=table.multiplicity,
@@ -204,6 +206,7 @@ def _metric(table: TestMetricTable) -> Metric:
         covariate_denominator=table.covariate_denominator,
         minimum_effect=table.minimum_effect,
         margin=table.margin,
+        margin_absolute=table.margin_absolute,
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from triune.delivery.abtest.facts import Told
+from triune.delivery.abtest.model import Declaration
 from triune.delivery.abtest.units import Unit
 from triune.ledger.envelope import Event
 from triune.ledger.ports import Query, Stored
@@ -66,3 +68,40 @@ class Sums(Protocol):
     def due(self, now: int) -> list[tuple[int, bytes]]: ...
 
     def put_off_until(self) -> tuple[int, int | None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Whether a candidate gets its units, in words; ``over``: it never will again."""
+
+    now: bool
+    words: str
+    over: bool
+
+
+class Endpoints(Protocol):
+    """Releases as arms of a test; `endpoints.Endpoints` is the real one."""
+
+    def arms(self, declaration: Declaration) -> Mapping[str, str]:
+        """The release of each variant."""
+        ...
+
+    def begin(self, declaration: Declaration, release: str, rollout: str, actor: str) -> None:
+        """Bring the candidate to its units. May be called again."""
+        ...
+
+    def since(self, declaration: Declaration, release: str, rollout: str) -> int | None:
+        """When the candidate had all of its units; microseconds since 1970."""
+        ...
+
+    def serving(self, declaration: Declaration, rollout: str) -> Serving:
+        """Whether the candidate gets its units."""
+        ...
+
+    def promote(self, declaration: Declaration, rollout: str, reason: str, actor: str) -> None:
+        """The candidate gets all traffic. May be called again."""
+        ...
+
+    def leave(self, declaration: Declaration, rollout: str, reason: str, actor: str) -> None:
+        """All traffic returns to control. May be called again."""
+        ...

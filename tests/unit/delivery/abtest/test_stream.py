@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.abtests import NOW, SECOND, START, MemoryLog, saw, stream, told
+from tests.support.abtest_facts import NOW, SECOND, START, MemoryLog, saw, stream, told
 from triune.delivery.abtest.cell import CellKey
 from triune.ledger.envelope import Event
 
@@ -140,7 +140,7 @@ def test_small_steps_come_to_the_same(log: MemoryLog, tmp_path: Path) -> None:
 def test_values_from_before_the_first_exposure(log: MemoryLog, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from tests.support.abtests import DECLARED, METRICS
+    from tests.support.abtest_facts import DECLARED, METRICS
 
     asked: list[dict[str, int]] = []
 

@@ -1,0 +1,504 @@
+"""The use cases of A/B tests: start, look at, stop, decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from triune.core.abtest_config import Promotion
+from triune.core.clock import Clock, SystemClock
+from triune.core.errors import ConfigError, Conflict, NotFound, Problem, Refused
+from triune.core.files import locked, read_json, write_json
+from triune.core.ids import new_id
+from triune.core.mistakes import closest
+from triune.delivery.abtest import rules, runs
+from triune.delivery.abtest.analysis import analyse
+from triune.delivery.abtest.backends.sqlite import SumsFile
+from triune.delivery.abtest.decide import Action, decide
+from triune.delivery.abtest.facts import Period, Reader
+from triune.delivery.abtest.mistakes import mistakes
+from triune.delivery.abtest.model import Declaration
+from triune.delivery.abtest.ports import Before, Endpoints, Log
+from triune.delivery.abtest.readings import Memory, Readings
+from triune.delivery.abtest.runs import Run, Runs
+from triune.delivery.abtest.standing import TestStanding, of_counts
+from triune.delivery.abtest.stream import Position, Stream
+from triune.delivery.abtest.tally import Tally
+from triune.delivery.flags import changes, edits
+from triune.delivery.flags.changes import Why
+from triune.delivery.flags.model import Flag
+from triune.delivery.flags.service import Flags, FlagSet
+from triune.ledger.envelope import Event, microseconds, person
+from triune.ledger.ports import Query
+
+ATTEMPTS = 5
+"""How often a change is tried again that somebody else came before."""
+
+NOBODY = ""
+"""The winner of a test that nobody won: everything stays as it was before."""
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A test as ``triune.toml`` has it, and what follows when a variant has won."""
+
+    declaration: Declaration
+    promotion: Promotion = Promotion.ASK
+
+
+@dataclass(frozen=True)
+class ABTests:
+    """The A/B tests of one workspace.
+
+    What is started, stopped or decided is one event, in one transaction with the flag's change: it
+    is there or it is not. What follows at an endpoint is done then, and done again by `mend` when
+    the process died in between.
+    """
+
+    log: Log
+    workspace: str
+    flags: Flags
+    endpoints: Endpoints
+    folder: Path
+    declared: Callable[[], Mapping[str, Declared]]
+    before: Before | None = None
+    clock: Clock = field(default_factory=SystemClock)
+
+    def runs(self) -> Runs:
+        """All tests that ever ran."""
+        return runs.fold(self.log.select(Query(kind=runs.KIND)))
+
+    def find(self, name: str) -> Declared:
+        """A test of ``triune.toml``. Raises `NotFound` (``test-undeclared``)."""
+        known = self.declared()
+        if name not in known:
+            raise NotFound(
+                "test-undeclared",
+                f"triune.toml declares no test {name!r}",
+                hint=closest(name, known) if known else f"Add [tests.{name}].",
+            )
+        return known[name]
+
+    def check(self, declaration: Declaration) -> None:
+        """Whether a test could start now.
+
+        Raises
+        ------
+        ConfigError: every mistake of the declaration, also against the flags there are.
+        Conflict: see `runs.check_free`.
+        """
+        found = [*mistakes(declaration), *self._against_flag(declaration, self.flags.current())]
+        if found:
+            raise ConfigError(found)
+        runs.check_free(declaration, self.runs())
+
+    def start(
+        self,
+        declaration: Declaration,
+        reason: str,
+        *,
+        promotion: Promotion = Promotion.ASK,
+        actor: str | None = None,
+    ) -> Run:
+        """Begin a test. One of an endpoint whose rollout a dead command left unbegun goes on.
+
+        Raises
+        ------
+        ConfigError: every mistake of the declaration, also against the flags there are.
+        Conflict: see `runs.check_free`; ``rollout-in-progress``.
+        NotFound, Refused: see `endpoints.Endpoints.arms`; `Refused` (``reason-missing``).
+        """
+        who = actor or person()
+        _reasoned(reason, declaration.name)
+        left = self._left_unbegun(declaration)
+        if left is not None:
+            self.mend(left)
+            return left
+        self.check(declaration)
+        arms: Mapping[str, str] = {}
+        if declaration.endpoint is not None:
+            arms = {ref: name for name, ref in self.endpoints.arms(declaration).items()}
+        payload = runs.as_started(
+            declaration,
+            reason=reason,
+            arms=arms,
+            rollout=new_id() if declaration.endpoint is not None else None,
+            promotion=promotion,
+        )
+
+        def events(known: Runs) -> list[Event]:
+            runs.check_free(declaration, known)
+            begun = self._told(runs.STARTED, declaration.name, known, payload, who)
+            return [begun, *self._split(declaration, reason, who)]
+
+        made = self._keep(events)
+        run = self.runs().find(declaration.name)
+        if run.id != made[0].id:
+            raise _meanwhile(declaration.name)
+        self.mend(run)
+        return run
+
+    def stop(self, name: str, reason: str, *, actor: str | None = None) -> Run:
+        """Take no more exposures: everybody gets what was before. Outcomes still count.
+
+        Raises
+        ------
+        NotFound: (``test-unknown``). Conflict: (``test-over``). Refused: (``reason-missing``).
+        """
+        return self._end(name, runs.STOPPED, {"reason": reason}, NOBODY, actor)
+
+    def decide(
+        self,
+        name: str,
+        reason: str = "",
+        *,
+        winner: str | None = None,
+        actor: str | None = None,
+    ) -> Run:
+        """End a test with its verdict: a winner becomes what everybody gets.
+
+        Without ``winner`` the test's own evidence decides; with one a person does (`NOBODY`:
+        everything stays as it was before), for which a reason is needed.
+
+        Raises
+        ------
+        Refused: ``test-undecided`` (the evidence does not decide yet), ``reason-missing``.
+        NotFound: ``test-unknown``, ``variant-unknown``.
+        Conflict: ``test-over``.
+        """
+        stands = self.status(name)
+        decision = stands.decision
+        if winner is None:
+            if decision.action not in (Action.PROMOTE, Action.STOP):
+                raise Refused(
+                    "test-undecided",
+                    f"the evidence does not decide {name!r}: {decision.reason}",
+                    hint="Wait, or decide yourself: `--winner VARIANT` (or `--no-winner`).",
+                )
+            chosen = decision.variant or NOBODY
+        else:
+            chosen = winner
+            _reasoned(reason, name)
+        if chosen and chosen not in stands.run.declaration.shares:
+            raise NotFound(
+                "variant-unknown",
+                f"the test {name!r} has no variant {chosen!r}",
+                hint=closest(chosen, list(stands.run.declaration.shares)),
+            )
+        payload = {
+            "reason": reason or decision.reason,
+            "verdict": decision.verdict.value,
+            "winner": chosen or None,
+            "found": {
+                "action": decision.action.value,
+                "reason": decision.reason,
+                "by_evidence": winner is None,
+                "analysis": msgspec.to_builtins(stands.analysis),
+                "counts": dict(stands.counts),
+            },
+        }
+        return self._end(name, runs.DECIDED, payload, chosen, actor)
+
+    def mend(self, run: Run) -> None:
+        """Make an endpoint what the test's events say; nothing to do when it is so."""
+        declared = run.declaration
+        if declared.endpoint is None or run.rollout is None:
+            return
+        release = _candidate(run)
+        if run.running:
+            self.endpoints.begin(declared, release, run.rollout, run.actor)
+        elif run.winner is not None and run.winner != declared.control:
+            words = f"A/B test {run.name}: {run.why}"
+            self.endpoints.promote(declared, run.rollout, words, run.ended_by)
+        else:
+            words = f"A/B test {run.name}: {run.why}"
+            self.endpoints.leave(declared, run.rollout, words, run.ended_by)
+
+    def status(self, name: str) -> TestStanding:
+        """How the latest run of a test stands, with everything that is in the log by now.
+
+        Raises
+        ------
+        NotFound: (``test-unknown``).
+        """
+        return self.standing(self.runs().find(name))
+
+    def standing(self, run: Run) -> TestStanding:
+        """How a run stands."""
+        period = self.period(run)
+        now = microseconds(self.clock.now())
+        tally, position, memory = self._sums(run, period)
+        readings = self._readings(run, tally, position, now)
+        analysis = analyse(run.declaration, readings, memory)
+        if period is not None and run.running:
+            self._remember(run, analysis.memory)
+        troubles = (*self._troubles(run), *of_counts(tally.counts, position))
+        return TestStanding(
+            run=run,
+            period=period,
+            counts=dict(tally.counts),
+            position=position,
+            readings=readings,
+            analysis=analysis,
+            decision=decide(run.declaration, analysis, readings),
+            troubles=troubles,
+        )
+
+    def period(self, run: Run) -> Period | None:
+        """When exposures count; None while the candidate has not got its units."""
+        if run.rollout is None:
+            return Period(run.since, run.until)
+        since = self.endpoints.since(run.declaration, _candidate(run), run.rollout)
+        return None if since is None else Period(since, run.until)
+
+    def reader(self, run: Run) -> Reader:
+        """What reads a run's events."""
+        return Reader(run.declaration, run.id, run.arms)
+
+    def using(self, flag: str) -> str | None:
+        """The test that a flag is in, in words."""
+        found = [run for run in self.runs().running if run.declaration.flag == flag]
+        return f"the A/B test {found[0].name!r}" if found else None
+
+    # The sums
+
+    @contextmanager
+    def stream(self, run: Run, period: Period) -> Iterator[Stream]:
+        """A run's sums; they are this process's while nobody else has `streaming`."""
+        sums = SumsFile(self.folder / f"{run.id}.db", f"{run.id} {period.since}")
+        try:
+            yield Stream(self.log, self.reader(run), period, sums, self.before)
+        finally:
+            sums.close()
+
+    def catch_up(self, run: Run, *, most: int | None = None) -> int:
+        """Bring a run's sums up to the log; events read, -1 when another process does it."""
+        period = self.period(run)
+        if period is None:
+            return 0
+        try:
+            with locked(self.folder / f"{run.id}.lock", wait=False), self.stream(run, period) as s:
+                return s.catch_up(microseconds(self.clock.now()), most=most)
+        except Conflict as busy:
+            if busy.reference != "already-running":
+                raise
+            return -1
+
+    def _sums(self, run: Run, period: Period | None) -> tuple[Tally, Position, Memory | None]:
+        declared = run.declaration
+        if period is None:
+            return Tally(declared.metrics, declared.shares), Position(), None
+        self.catch_up(run)
+        with self.stream(run, period) as found:
+            return (*found.look(), self._memory(run))
+
+    def _memory(self, run: Run) -> Memory | None:
+        kept = read_json(self._memory_file(run))
+        return None if kept is None else msgspec.convert(kept, Memory)
+
+    def _remember(self, run: Run, memory: Memory) -> None:
+        write_json(self._memory_file(run), msgspec.to_builtins(memory))
+
+    def _memory_file(self, run: Run) -> Path:
+        return self.folder / f"{run.id}.looks.json"
+
+    def _readings(self, run: Run, tally: Tally, position: Position, now: int) -> Readings:
+        until = min(now, run.until or now)
+        first = position.first_at
+        return Readings(
+            exposed=dict(tally.exposed),
+            cells=tally.cells,
+            days=0.0 if first is None else max(0.0, (until - first) / DAY_US),
+            hopped=tally.counts["hopped"],
+            alarm=self._alarm(run),
+        )
+
+    def _alarm(self, run: Run) -> str:
+        if run.rollout is None or not run.running:
+            return ""
+        serving = self.endpoints.serving(run.declaration, run.rollout)
+        return serving.words if serving.over else ""
+
+    def _troubles(self, run: Run) -> list[str]:
+        if not run.running:
+            return []
+        declared = run.declaration
+        if run.rollout is not None:
+            serving = self.endpoints.serving(declared, run.rollout)
+            return [] if serving.now else [f"the candidate gets no units: {serving.words}"]
+        flag = self.flags.current().flags.get(declared.flag or "")
+        if flag is None:
+            words = f"the flag {declared.flag!r} is gone: nobody is exposed; stop the test, or "
+            return [words + f"bring it back: `triune flags rollback {declared.flag}`"]
+        if not flag.enabled:
+            return [f"the flag {declared.flag!r} is off: nobody is exposed"]
+        if not rules.is_in(flag, declared):
+            return [f"the rule of the flag {declared.flag!r} is no more the test's"]
+        return []
+
+    # The events
+
+    def _keep(self, make: Callable[[Runs], list[Event]]) -> list[Event]:
+        """Record what ``make`` says of the tests as they are; again when somebody came before."""
+        for _ in range(ATTEMPTS):
+            made = make(self.runs())
+            try:
+                self.log.record(made, all_new=True)
+            except Conflict:
+                if self.log.get(made[0].id) == made[0]:
+                    return made  # an attempt of ours whose answer was lost
+                continue
+            return made
+        raise _meanwhile(made[0].subject)
+
+    def _end(
+        self,
+        name: str,
+        kind: str,
+        payload: Mapping[str, Any],
+        winner: str,
+        actor: str | None,
+    ) -> Run:
+        who, reason = actor or person(), str(payload["reason"])
+        _reasoned(reason, name)
+
+        def events(known: Runs) -> list[Event]:
+            run = known.find(name)
+            done = run.stage is runs.Stage.DECIDED
+            if done or (kind == runs.STOPPED and not run.running):
+                raise Conflict(
+                    "test-over",
+                    f"the test {name!r} is {run.stage.value} already",
+                    context=f"by {run.ended_by}: {run.why}",
+                    hint="`triune ab history` shows it.",
+                )
+            said = {"run": run.id, **payload}
+            ended = self._told(kind, name, known, said, who, cause=run.id)
+            return [ended, *self._settled(run, winner, reason, who)]
+
+        self._keep(events)
+        run = self.runs().find(name)
+        self.mend(run)
+        return run
+
+    def _told(
+        self,
+        kind: str,
+        name: str,
+        known: Runs,
+        payload: Mapping[str, Any],
+        actor: str,
+        *,
+        cause: str = "",
+    ) -> Event:
+        return runs.told(
+            kind,
+            name,
+            known.number + 1,
+            payload,
+            workspace=self.workspace,
+            actor=actor,
+            cause=cause,
+        )
+
+    def _split(self, declaration: Declaration, reason: str, actor: str) -> list[Event]:
+        """The flag with the test's rule."""
+        if declaration.flag is None:
+            return []
+        now = self.flags.current()
+        before = now.find(declaration.flag)
+        after = rules.put_in(before, declaration)
+        words = f"A/B test {declaration.name} starts: {reason}"
+        return [self._flag_changed(now, before, after, words, actor)]
+
+    def _settled(self, run: Run, winner: str, reason: str, actor: str) -> list[Event]:
+        """The flag without the test's rule, with the winner for its default; nothing when it is
+        gone, or so already."""
+        declared = run.declaration
+        now = self.flags.current()
+        before = now.flags.get(declared.flag or "")
+        if before is None:
+            return []
+        after = rules.taken_out(before, declared)
+        won = next((v.flag_variant for v in declared.candidates if v.name == winner), None)
+        if won is not None and won in after.variants:
+            after = edits.defaulting(after, won)
+        if after == before:
+            return []
+        words = f"A/B test {run.name} ends: {reason}"
+        return [self._flag_changed(now, before, after, words, actor)]
+
+    def _flag_changed(
+        self, now: FlagSet, before: Flag, after: Flag, reason: str, actor: str
+    ) -> Event:
+        return changes.told(
+            before.key,
+            now.numbers[before.key] + 1,
+            before,
+            after,
+            why=Why("test", reason, actor),
+            workspace=self.workspace,
+        )
+
+    def _left_unbegun(self, declaration: Declaration) -> Run | None:
+        """The same test, recorded by a command that died before its rollout began."""
+        for run in self.runs().running:
+            same = run.name == declaration.name and run.declaration == declaration
+            if same and run.rollout is not None:
+                serving = self.endpoints.serving(declaration, run.rollout)
+                return None if serving.now or serving.over else run
+        return None
+
+    def _against_flag(self, declaration: Declaration, now: FlagSet) -> Sequence[Problem]:
+        """What of the declaration is not there among the flags."""
+        place = f"tests.{declaration.name}"
+        if declaration.flag is None:
+            return ()
+        flag = now.flags.get(declaration.flag)
+        if flag is None:
+            words = f"there is no flag {declaration.flag!r}"
+            mend = closest(declaration.flag, now.flags)
+            return (Problem("triune.toml", f"{place}.flag", words, mend),)
+        found = []
+        if not flag.enabled:
+            words = f"the flag {flag.key!r} is off"
+            mend = f"Switch it on: `triune flags enable {flag.key}`."
+            found.append(Problem("triune.toml", f"{place}.flag", words, mend))
+        for variant in declaration.variants:
+            name = variant.flag_variant
+            if name is not None and name not in flag.variants:
+                words = f"the flag {flag.key!r} has no variant {name!r}"
+                mend = closest(name, list(flag.variants))
+                found.append(Problem("triune.toml", f"{place}.variants", words, mend))
+        return found
+
+
+def _candidate(run: Run) -> str:
+    """The candidate's release."""
+    return next(ref for ref, name in run.arms.items() if name != run.declaration.control)
+
+
+def _reasoned(reason: str, name: str) -> None:
+    if not reason.strip():
+        raise Refused(
+            "reason-missing",
+            "a test's beginning and end need a reason",
+            context=f"test {name}",
+            hint="Say why in a few words: `--reason`.",
+        )
+
+
+def _meanwhile(name: str) -> Conflict:
+    return Conflict(
+        "tests-changed-meanwhile",
+        "others change tests or the flag at the same moment",
+        context=name,
+        hint="Look at them (`triune ab list`) and do it again.",
+    )
