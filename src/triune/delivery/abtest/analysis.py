@@ -18,7 +18,7 @@ from dataclasses import replace
 from triune.delivery.abtest.comparing import Look, by_sign, compare
 from triune.delivery.abtest.findings import Analysis, Compared, Finding, UnitRatio
 from triune.delivery.abtest.judging import Judge
-from triune.delivery.abtest.model import Declaration, Method, Multiplicity, Role
+from triune.delivery.abtest.model import Declaration, Method, Multiplicity, Role, Variant
 from triune.delivery.abtest.readings import Memory, Readings
 from triune.stats import multiple, sample_ratio
 
@@ -29,19 +29,20 @@ def analyse(declaration: Declaration, readings: Readings, memory: Memory | None 
     units = min(readings.exposed.get(v.name, 0) for v in declaration.variants)
     due, fractions = _due(declaration, units, readings.days, before)
     ratio, state = _unit_ratio(declaration, readings, before)
-    judge = _judge(declaration, fractions)
-    look = Look(declaration, judge, readings.cells, due=due)
+    alpha = _alpha(declaration)
     found: list[Compared] = []
     for variant in declaration.candidates:
+        judge = _judge(declaration, variant, fractions)
+        look = Look(declaration, judge, readings.cells, due=due)
         rows = [compare(look, metric, variant.name) for metric in declaration.metrics]
         if declaration.method is not Method.FIXED:
             rows = [_smallest(row, before) for row in rows]
-        found += _together(declaration, judge.alpha, rows)
+        found += _together(declaration, alpha, rows)
     ps = {**before.p, **{_key(c): c.p for c in found if c.p is not None}}
     return Analysis(
         ratio=ratio,
         comparisons=tuple(found),
-        alpha=judge.alpha,
+        alpha=alpha,
         units=units,
         days=readings.days,
         due=due,
@@ -58,13 +59,12 @@ def by_segment(
     nothing by chance. Sequential p-values are those of this look.
     """
     wanted = declaration.metric(metric)
-    look = Look(declaration, _judge(declaration, (1.0,)), readings.cells, due=due, margins=False)
     segments = sorted({key.segment for key in readings.cells if key.metric == metric} - {""})
-    rows = [
-        compare(look, wanted, variant.name, segment)
-        for segment in segments
-        for variant in declaration.candidates
-    ]
+    rows = []
+    for variant in declaration.candidates:
+        judge = _judge(declaration, variant, (1.0,))
+        look = Look(declaration, judge, readings.cells, due=due, margins=False)
+        rows += [compare(look, wanted, variant.name, segment) for segment in segments]
     adjusted = iter(multiple.holm([row.p for row in rows if row.p is not None]))
     found = []
     for row in rows:
@@ -107,11 +107,18 @@ def _unit_ratio(
     return UnitRatio(counts, expected, state.p, sample_ratio.chi_square(numbers, parts)), state
 
 
-def _judge(declaration: Declaration, fractions: tuple[float, ...]) -> Judge:
+def _alpha(declaration: Declaration) -> float:
+    return declaration.alpha / max(1, len(declaration.candidates))
+
+
+def _judge(declaration: Declaration, variant: Variant, fractions: tuple[float, ...]) -> Judge:
+    """The planned units are those of the smallest arm; the others have more by their shares."""
+    shares = declaration.shares
+    both = shares[declaration.control] + variant.share
     return Judge(
         method=declaration.method,
-        alpha=declaration.alpha / max(1, len(declaration.candidates)),
-        planned=2.0 * declaration.planned_units,
+        alpha=_alpha(declaration),
+        planned=declaration.planned_units * both / min(shares.values()),
         fractions=fractions,
     )
 

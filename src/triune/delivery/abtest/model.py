@@ -207,9 +207,9 @@ class Declaration:
     layer: the units that may enter at all; None: all
     holdout: units that enter no test; None: there are none
     eligibility: a rule in flagd's JSON Logic over the unit's context; None: everybody
-    planned_units: in each arm: where a fixed test has its one look, a group-sequential one its
-        last, and a sequential one is sharpest
-    minimum_units: in each arm, before a sequential test may promote
+    planned_units: in the smallest arm: where a fixed test has its one look, a group-sequential
+        one its last, and a sequential one is sharpest
+    minimum_units: in the smallest arm, before a sequential test may promote
     cycle_days: how long it lasts at least; whole weeks see every weekday alike
     longest_days: when a test without a decision is put before a person
     method, alpha, multiplicity: how it is judged

@@ -6,7 +6,7 @@ Baselines, variances and traffic are given as numbers; where they come from is n
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from triune.delivery.abtest.model import Declaration, Kind, Method, Metric, Role
@@ -14,6 +14,8 @@ from triune.stats import group_sequential
 from triune.stats.sample_size import effect_of, reach, shares_units, units_of
 
 POWER = 0.8
+
+FEW_EVENTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,10 @@ def plan(
         days=days,
         alpha=_alpha(declaration),
         power=power,
-        warnings=tuple(_warnings(declaration, primary, units_a_day, days)),
+        warnings=(
+            *_warnings(declaration, primary, units_a_day, days),
+            *_rare(declaration, baselines),
+        ),
     )
 
 
@@ -233,3 +238,17 @@ def _warnings(
     if declaration.cycle_days < 7.0:
         found.append("A cycle below 7 days does not see every weekday.")
     return found
+
+
+def _rare(declaration: Declaration, baselines: Mapping[str, Baseline]) -> Iterator[str]:
+    for metric in declaration.metrics:
+        known = baselines.get(metric.name)
+        if known is None or metric.kind is not Kind.PROPORTION:
+            continue
+        expected = declaration.planned_units * min(known.value, 1.0 - known.value)
+        if 0.0 < expected < FEW_EVENTS:
+            yield (
+                f"About {expected:.0f} events of {metric.name} are expected in the smallest arm: "
+                "below a hundred they are found less often than planned, most of all with "
+                "arms of different sizes."
+            )

@@ -85,5 +85,7 @@ def test_it_says_what_will_not_work() -> None:
     assert unknown.units is None
     assert len(unknown.warnings) == 2
     slow = plan(declared(planned_units=100, cycle_days=2.0), TENTH, 10.0)
-    assert len(slow.warnings) == 3
+    assert len(slow.warnings) == 4
+    rare = plan(TEST, {"bought": Baseline(0.001)}, 2000.0).warnings
+    assert "About 40 events of bought" in rare[-1]
     assert plan(replace(TEST, planned_units=60_000), TENTH, 20_000.0).warnings == ()

@@ -1,0 +1,1 @@
+"""Simulated A/B tests: worlds that make units, and the tests that look at them."""
