@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from triune.data.service import Data
     from triune.data.shift.service import Shifts
     from triune.data.streams.service import Streams
+    from triune.delivery.abtest.service import ABTests
     from triune.delivery.flags.planning import Planning
     from triune.delivery.flags.service import Flags
     from triune.delivery.rollout.service import Rollouts
@@ -167,7 +168,16 @@ class Context:
     def flags(self) -> Flags:
         from triune.delivery.flags.service import Flags
 
-        return Flags(self.ledger, self.workspace.name)
+        return Flags(self.ledger, self.workspace.name, in_use=self._user_of_flag)
+
+    def _user_of_flag(self, key: str) -> str | None:
+        return self.abtests.using(key)
+
+    @cached_property
+    def abtests(self) -> ABTests:
+        from triune.app import abtests
+
+        return abtests.use_cases(self)
 
     @cached_property
     def flag_plans(self) -> Planning:

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "triune.cli.rollout",
         "Change what an endpoint serves, step by step; watch it, steer it, go back.",
     ),
+    "ab": ("triune.cli.ab", "A/B tests: plan, start, look at, stop, decide."),
     "replay": ("triune.cli.replay", "Send recorded traffic to an endpoint, with its outcomes."),
     "events": ("triune.cli.events", "Show what happened: filter, follow, export the ledger."),
     "lineage": ("triune.cli.lineage", "Show what anything was made from, or how complete it is."),

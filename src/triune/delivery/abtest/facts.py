@@ -113,12 +113,14 @@ class Reader:
         found = [slot for m in self.declaration.metrics for slot in slots_of(m) if slot]
         return tuple(dict.fromkeys(found))
 
-    def fact(self, stored: Stored) -> Fact | None:
-        """What an event says; None when it is not about the test."""
-        event = stored.event
-        if event.kind == OBSERVED:
-            return self._told(stored)
-        return self._seen_flag(stored) if event.kind == EXPOSED else self._seen_release(stored)
+    def facts(self, stored: Stored) -> tuple[Fact, ...]:
+        """What an event says; nothing when it is not about the test."""
+        kind = stored.event.kind
+        if kind == OBSERVED:
+            found = self._told(stored)
+        else:
+            found = self._seen_flag(stored) if kind == EXPOSED else self._seen_release(stored)
+        return () if found is None else (found,)
 
     def _seen_release(self, stored: Stored) -> Fact | None:
         event, payload = stored.event, stored.event.payload

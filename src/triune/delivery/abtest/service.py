@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,11 +36,17 @@ from triune.delivery.flags.service import Flags, FlagSet
 from triune.ledger.envelope import Event, microseconds, person
 from triune.ledger.ports import Query
 
+if TYPE_CHECKING:
+    from triune.delivery.abtest.past import Expected
+
 ATTEMPTS = 5
 """How often a change is tried again that somebody else came before."""
 
 NOBODY = ""
 """The winner of a test that nobody won: everything stays as it was before."""
+
+AGREE = 1e-9
+"""Relative differences up to this are the rounding of the computation that is compared with."""
 
 DAY_US = 86_400_000_000
 
@@ -51,6 +57,18 @@ class Declared:
 
     declaration: Declaration
     promotion: Promotion = Promotion.ASK
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What computing a test anew came to: the largest relative difference, the events read."""
+
+    apart: float
+    read: int
+
+    @property
+    def agrees(self) -> bool:
+        return self.apart <= AGREE
 
 
 @dataclass(frozen=True)
@@ -266,6 +284,36 @@ class ABTests:
         """The test that a flag is in, in words."""
         found = [run for run in self.runs().running if run.declaration.flag == flag]
         return f"the A/B test {found[0].name!r}" if found else None
+
+    def plan(self, declaration: Declaration) -> Expected:
+        """What a test would take at the present traffic. Raises `ConfigError`: its mistakes."""
+        from triune.delivery.abtest.past import expected
+
+        found = mistakes(declaration)
+        if found:
+            raise ConfigError(found)
+        return expected(self.log, declaration, microseconds(self.clock.now()))
+
+    def compare(self, standing: TestStanding) -> Checked:
+        """Compute a test's sums anew from the ledger, up to where the stream has read it."""
+        from triune.delivery.abtest.backends.duckdb import apart, recomputed
+
+        run, position = standing.run, standing.position
+        if standing.period is None:
+            return Checked(0.0, 0)
+        exact = recomputed(
+            self.log,
+            self.reader(run),
+            standing.period,
+            position.now,
+            self.before,
+            upto=position.mark,
+        )
+        tally = Tally(run.declaration.metrics, run.declaration.shares)
+        tally.exposed.update(standing.readings.exposed)
+        tally.counts.update(standing.counts)
+        tally.cells = dict(standing.readings.cells)
+        return Checked(apart(tally, exact), exact.read)
 
     # The sums
 

@@ -35,13 +35,15 @@ _SAW, _TOLD = b"s", b"t"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far the log is read: the last event of it, and how many were left when it was asked.
+    """How far the log is read: the last event of it (``mark``), how many exposures and outcomes
+    were among them (``read``), and when (``now``, in microseconds since 1970).
 
     ``odd`` counts events that cannot be used (`facts.ODD`), ``future`` those whose time has not
     come, the last of them at ``future_until``; ``first_at`` is the earliest exposure.
     """
 
     mark: int = 0
+    now: int = 0
     read: int = 0
     odd: dict[str, int] = field(default_factory=dict)
     future: int = 0
@@ -105,12 +107,12 @@ class Stream:
                 tally, position = self.look()
             page = list(islice(self._events(position.mark, top), size))
             mark = page[-1].sequence if len(page) == size else max(top, position.mark)
+            now = max(now, position.now)  # a clock that goes back takes nothing back
             work = _Work(self._book, self._sums, self._period, now)
             for raw in (fact for _, fact in self._sums.due(now)):
                 work.take(_unpacked(raw))
             for stored in page:
-                fact = self._reader.fact(stored)
-                if fact is not None:
+                for fact in self._reader.facts(stored):
                     work.take(fact)
             work.finish(tally, self._before)
             after = work.position(position, mark, len(page))
@@ -200,6 +202,7 @@ class _Work:
         odd = Counter(known.odd) + self._odd
         return Position(
             mark=mark,
+            now=max(known.now, self._now),
             read=known.read + read,
             odd={why: odd[why] for why in ODD if odd[why]},
             future=waiting,

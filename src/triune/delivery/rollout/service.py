@@ -67,9 +67,9 @@ class Rollouts:
         horizon_s: float,
         actor: str | None = None,
     ) -> Ticket:
-        """Bring a release to ``weight`` of 10,000 units and keep it there, as an arm of an A/B test:
-        until somebody promotes or aborts the rollout, or harm rolls it back. ``horizon_s`` is how
-        long that is expected to take. Raises what `start` raises.
+        """Bring a release to ``weight`` of 10,000 units and keep it there, as an arm of an A/B
+        test: until somebody promotes or aborts the rollout, or harm rolls it back. ``horizon_s``
+        is how long that is expected to take. Raises what `start` raises.
         """
         release = self.conductor.tools.releases.for_endpoint(endpoint, ref)
         definition = msgspec.structs.replace(

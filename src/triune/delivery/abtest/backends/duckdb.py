@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from triune.delivery.abtest.cell import CellKey
-from triune.delivery.abtest.facts import Fact, Odd, Period, Reader, Saw, Slot, Told, slots_of
+from triune.delivery.abtest.facts import Odd, Period, Reader, Saw, Slot, Told, slots_of
 from triune.delivery.abtest.model import Absent, Fold, Kind, Metric, Source
 from triune.delivery.abtest.ports import Before, Log
 from triune.delivery.abtest.tally import Tally
 from triune.delivery.abtest.units import Book
-from triune.ledger.ports import Query
+from triune.ledger.ports import Query, Stored
 from triune.stats.summary import Summary
 
 _CHUNK = 100_000
@@ -37,17 +37,31 @@ class Exact:
     summaries: Mapping[CellKey, Summary]
     odd: Mapping[str, int] = field(default_factory=dict)
     read: int = 0
+    first_at: int | None = None
 
 
 def recomputed(
-    log: Log, reader: Reader, period: Period, now: int, before: Before | None = None
+    log: Log,
+    reader: Reader,
+    period: Period,
+    now: int,
+    before: Before | None = None,
+    *,
+    upto: int | None = None,
 ) -> Exact:
-    """Read the whole log and compute everything."""
+    """Read the whole log, or its events up to a sequence, and compute everything."""
     with duckdb.connect() as database:
         work = _Work(database, reader, period, now)
-        work.feed(log)
+        work.feed(log, upto)
         work.fold(before)
-        return Exact(work.exposed(), work.counts(), work.summaries(), dict(work.odd), work.read)
+        return Exact(
+            work.exposed(),
+            work.counts(),
+            work.summaries(),
+            dict(work.odd),
+            work.read,
+            work.first_at(),
+        )
 
 
 def apart(tally: Tally, exact: Exact) -> float:
@@ -80,27 +94,33 @@ class _Work:
         self.odd: Counter[str] = Counter()
         self.read = 0
 
-    def feed(self, log: Log) -> None:
+    def feed(self, log: Log, upto: int | None) -> None:
         """Facts into tables, without those of another time."""
         numbers = "".join(f", s{at} DOUBLE" for at in range(len(self._slots)))
         self._database.execute(
             f"CREATE TABLE saw (unit VARCHAR, variant VARCHAR, t BIGINT, seq BIGINT{numbers});"
             f"CREATE TABLE told (unit VARCHAR, key VARCHAR, t BIGINT, seq BIGINT{numbers})"
         )
-        facts = self._facts(log)
+        facts = self._facts(log, upto)
         while chunk := list(islice(facts, _CHUNK)):
             self._insert("saw", [fact for fact in chunk if isinstance(fact, Saw)])
             self._insert("told", [fact for fact in chunk if isinstance(fact, Told)])
 
-    def _facts(self, log: Log) -> Iterator[Fact]:
-        for kind in self._reader.kinds:
-            for stored in log.select(Query(kind=kind)):
-                self.read += 1
-                fact = self._reader.fact(stored)
+    def _facts(self, log: Log, upto: int | None) -> Iterator[Saw | Told]:
+        for stored in self._events(log, upto):
+            self.read += 1
+            for fact in self._reader.facts(stored):
                 if isinstance(fact, Odd):
                     self.odd[fact.why] += 1
-                elif fact is not None and self._counts(fact):
+                elif self._counts(fact):
                     yield fact
+
+    def _events(self, log: Log, upto: int | None) -> Iterator[Stored]:
+        for kind in self._reader.kinds:
+            for stored in log.select(Query(kind=kind)):
+                if upto is not None and stored.sequence > upto:
+                    break
+                yield stored
 
     def _counts(self, fact: Saw | Told) -> bool:
         if isinstance(fact, Saw) and not self._period.holds(fact.at):
@@ -162,6 +182,11 @@ class _Work:
         """Units by the variant that they saw first."""
         rows = self._database.execute("SELECT variant, count(*) FROM units GROUP BY 1").fetchall()
         return dict.fromkeys(self._variants, 0) | dict(rows)
+
+    def first_at(self) -> int | None:
+        """The earliest exposure."""
+        found: int | None = self._one("SELECT min(first) FROM units")[0]
+        return found
 
     def counts(self) -> dict[str, int]:
         """What is counted of units and outcomes."""

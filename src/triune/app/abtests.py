@@ -1,0 +1,100 @@
+"""Plugs A/B tests together: the ledger, flags, rollouts, features of the past, tracked runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from triune.app import rollouts
+from triune.core.errors import Refused
+from triune.delivery.abtest import declaring
+from triune.delivery.abtest.endpoints import Endpoints
+from triune.delivery.abtest.service import ABTests, Declared
+from triune.delivery.releases import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triune.app.context import Context
+    from triune.core.workspace import Workspace
+    from triune.data.features.asof import Source
+
+
+def folder(workspace: Workspace) -> Path:
+    """Where the sums of tests lie."""
+    return workspace.state / "tests"
+
+
+def use_cases(context: Context) -> ABTests:
+    """The A/B tests of a workspace."""
+    workspace = context.workspace
+    taken = rollouts.use_cases(context)
+    return ABTests(
+        log=context.ledger,
+        workspace=workspace.name,
+        flags=context.flags,
+        endpoints=Endpoints(
+            taken.conductor.tools.releases,
+            taken,
+            lambda endpoint: settings(workspace, endpoint).model,
+        ),
+        folder=folder(workspace),
+        declared=lambda: declared(workspace),
+        before=Before(context),
+    )
+
+
+def declared(workspace: Workspace) -> Mapping[str, Declared]:
+    """The tests of ``triune.toml``."""
+    config = workspace.config
+    return {
+        name: Declared(declaring.of_table(name, table, config.holdout), table.promote)
+        for name, table in config.tests.items()
+    }
+
+
+@dataclass(frozen=True)
+class Before:
+    """`triune.delivery.abtest.ports.Before` by the feature store: values as they were known at the
+    moment of the first exposure. ``unit`` is the join key of the features' entity."""
+
+    context: Context
+
+    def __call__(
+        self, units: Mapping[str, int], names: Sequence[str]
+    ) -> Mapping[str, tuple[float, ...]]:
+        import pandas as pd
+
+        history = self.context.features
+        key = _join_key(history.sources(names, self.context.workspace.root)[1], names)
+        moments = [datetime.fromtimestamp(at / 1e6, UTC) for at in units.values()]
+        asked = pd.DataFrame({key: list(units), "event_timestamp": moments})
+        found = history.history(asked, names)
+        values = found[_columns(names)].fillna(0.0).astype("float64")
+        return {
+            unit: tuple(row)
+            for unit, row in zip(units, values.itertuples(index=False), strict=True)
+        }
+
+
+def _join_key(sources: Sequence[Source], names: Sequence[str]) -> str:
+    keys = {key for source in sources for key in source.keys.values()}
+    if len(keys) != 1:
+        raise Refused(
+            "test-covariate-unfit",
+            f"{', '.join(names)} are found by {', '.join(sorted(keys)) or 'nothing'}, and a unit "
+            "has one key",
+            hint="Take features of the entity that the test's units are.",
+        )
+    return keys.pop()
+
+
+def _columns(names: Sequence[str]) -> list[str]:
+    """What the joined columns are called: a feature that two views have is named with its view."""
+    features = [name.partition(":")[2] for name in names]
+    return [
+        feature if features.count(feature) == 1 else name.replace(":", "__", 1)
+        for name, feature in zip(names, features, strict=True)
+    ]

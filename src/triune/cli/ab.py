@@ -1,0 +1,202 @@
+"""``triune ab``: A/B tests between variants of a flag, or releases of an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from triune.cli.opened import opened
+from triune.cli.output import JSON_OPTION, print_json, print_table, when
+from triune.core.abtest_config import Better, Kind, Promotion
+
+if TYPE_CHECKING:
+    from triune.delivery.abtest.model import Declaration
+    from triune.delivery.abtest.service import ABTests
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="A/B tests: plan, start, look at, stop, decide.",
+)
+
+NAME = typer.Argument(help="The test.")
+TARGET = typer.Argument(help="A test of triune.toml, an endpoint, or a flag.")
+CONTROL = typer.Option("", "--a", help="Control: a version of the endpoint's model, or a variant.")
+CANDIDATE = typer.Option("", "--b", help="What is compared with it.")
+CALLED = typer.Option("", "--name", help="The test's name (default: of its target and arms).")
+PERCENT = typer.Option(50.0, "--percent", min=0.01, max=99.99, help="Of the units, for --b.")
+OUTCOME = typer.Option("", "--outcome", help="The outcome that is compared.")
+KIND = typer.Option(Kind.PROPORTION, "--kind", help="Of a flag's test: what is compared of it.")
+BETTER = typer.Option(Better.HIGHER, "--better", help="Of a flag's test: which way is good.")
+UNITS = typer.Option(0, "--units", min=0, help="Units planned for each arm.")
+DAYS = typer.Option(-1.0, "--days", min=-1.0, help="Days it lasts at least.")
+ALPHA = typer.Option(0.0, "--alpha", min=0.0, max=0.5, help="Chance of a false winner.")
+REASON = typer.Option("", "--reason", "-m", help="Why, in a few words; kept with the event.")
+
+
+@app.command()
+def plan(
+    target: str = TARGET,
+    *,
+    a: str = CONTROL,
+    b: str = CANDIDATE,
+    name: str = CALLED,
+    percent: float = PERCENT,
+    outcome: str = OUTCOME,
+    kind: Kind = KIND,
+    better: Better = BETTER,
+    units: int = UNITS,
+    days: float = DAYS,
+    alpha: float = ALPHA,
+    effect: float = typer.Option(
+        0.0, "--effect", min=0.0, help="Smallest relative effect worth knowing, e.g. 0.02."
+    ),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Say how many units and days a test needs at the present traffic, before it starts."""
+    from triune.cli import ab_targets, ab_view
+
+    words = ab_targets.Words(
+        target, a, b, name, percent, outcome, kind, better, units, days, alpha, effect
+    )
+    with opened() as context:
+        declared = ab_targets.declared(context, words)
+        ab_view.show_plan(context.abtests.plan(declared.declaration), as_json=as_json)
+
+
+@app.command()
+def start(
+    target: str = TARGET,
+    *,
+    a: str = CONTROL,
+    b: str = CANDIDATE,
+    name: str = CALLED,
+    percent: float = PERCENT,
+    outcome: str = OUTCOME,
+    kind: Kind = KIND,
+    better: Better = BETTER,
+    units: int = UNITS,
+    days: float = DAYS,
+    alpha: float = ALPHA,
+    promote: Promotion | None = typer.Option(
+        None, "--promote", help="A winner is promoted (automatic), or a person is asked (ask)."
+    ),
+    reason: str = REASON,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only say whether it could start."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Start a test: `start flights/delay --a 3 --b 4`, or one that triune.toml declares."""
+    from triune.cli import ab_targets, ab_view
+
+    words = ab_targets.Words(target, a, b, name, percent, outcome, kind, better, units, days, alpha)
+    with opened() as context:
+        found = ab_targets.declared(context, words)
+        declaration, tests = found.declaration, context.abtests
+        if dry_run:
+            tests.check(declaration)
+            ab_view.show_declared(declaration, as_json=as_json)
+            return
+        run = tests.start(
+            declaration,
+            reason or declaration.hypothesis,
+            promotion=promote or found.promotion,
+        )
+        ab_view.show_started(run, as_json=as_json)
+
+
+@app.command()
+def status(
+    name: str = NAME,
+    *,
+    exact: bool = typer.Option(
+        False, "--exact", help="Compute everything anew from the ledger, and compare."
+    ),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show a test as it stands: units, metrics, what follows, and what is wrong."""
+    from triune.cli import ab_view
+
+    with _tests() as tests:
+        standing = tests.status(name)
+        compared = tests.compare(standing) if exact else None
+    ab_view.show(standing, compared, as_json=as_json)
+
+
+@app.command()
+def stop(name: str = NAME, *, reason: str = REASON, as_json: bool = JSON_OPTION) -> None:
+    """End the exposure: everybody gets what was before. Outcomes still count."""
+    from triune.cli import ab_view
+
+    with _tests() as tests:
+        ab_view.show_ended(tests.stop(name, reason), as_json=as_json)
+
+
+@app.command()
+def decide(
+    name: str = NAME,
+    *,
+    winner: str = typer.Option("", "--winner", help="A person's decision: this variant."),
+    no_winner: bool = typer.Option(False, "--no-winner", help="A person's decision: none."),
+    reason: str = REASON,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """End a test by its evidence, or by a person; a winner becomes what everybody gets."""
+    from triune.cli import ab_view
+
+    if winner and no_winner:
+        raise typer.BadParameter("say either of --winner and --no-winner", param_hint="--winner")
+    chosen = "" if no_winner else winner or None
+    with _tests() as tests:
+        ab_view.show_ended(tests.decide(name, reason, winner=chosen), as_json=as_json)
+
+
+@app.command("list")
+def list_tests(*, as_json: bool = JSON_OPTION) -> None:
+    """List the tests: those that triune.toml declares, and those that ran."""
+    with _tests() as tests:
+        known = {run.name: run for run in tests.runs().all}
+        declared = tests.declared()
+    rows = [
+        (run.name, run.stage.value, _compared(run.declaration), when(run.started), run.winner or "")
+        for run in known.values()
+    ]
+    rows += [
+        (name, "declared", _compared(one.declaration), "", "")
+        for name, one in declared.items()
+        if name not in known
+    ]
+    columns = ("test", "stage", "compares", "started", "winner")
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in sorted(rows)])
+        return
+    empty = "there are no tests; `triune ab start ENDPOINT --a 3 --b 4` starts one"
+    print_table(columns, sorted(rows), empty=empty)
+
+
+@app.command()
+def history(
+    name: str = typer.Argument("", help="Only this test."), *, as_json: bool = JSON_OPTION
+) -> None:
+    """List what was started, stopped and decided, the newest first: who, when, why."""
+    from triune.cli import ab_view
+
+    with _tests() as tests:
+        if name:
+            tests.runs().find(name)
+        found = [run for run in tests.runs().all if name in ("", run.name)]
+    ab_view.show_history(found[::-1], as_json=as_json)
+
+
+@contextmanager
+def _tests() -> Iterator[ABTests]:
+    with opened() as context:
+        yield context.abtests
+
+
+def _compared(declaration: Declaration) -> str:
+    from triune.cli.ab_view import compared
+
+    return compared(declaration)
