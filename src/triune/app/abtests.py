@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from triune.app.context import Context
     from triune.core.workspace import Workspace
     from triune.data.features.asof import Source
+    from triune.delivery.abtest.exposing import Running
+    from triune.delivery.abtest.hook import ExposureHook
 
 
 def folder(workspace: Workspace) -> Path:
@@ -53,6 +55,18 @@ def declared(workspace: Workspace) -> Mapping[str, Declared]:
         name: Declared(declaring.of_table(name, table, config.holdout), table.promote)
         for name, table in config.tests.items()
     }
+
+
+def exposure_hook(context: Context) -> tuple[ExposureHook, Running]:
+    """A hook for the OpenFeature SDK that tells the exposures of tests, and what follows the tests
+    for it; stop that in the end."""
+    from triune.delivery.abtest.exposing import Exposures, Running
+    from triune.delivery.abtest.hook import ExposureHook
+
+    tests = context.abtests
+    running = Running(lambda: {run.id: run for run in tests.runs().running}).start()
+    exposures = Exposures(context.ledger.append, context.workspace.name)
+    return ExposureHook(running, exposures), running
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from triune.core.assignment import TOTAL
 from triune.delivery.abtest.model import Declaration, Layer
 from triune.delivery.flags.model import Flag
 
+RUN = "abTest"
+"""In a flag's metadata the run whose rule it has."""
+
 _INSIDE = "in"
 
 
@@ -40,26 +43,31 @@ def split(declaration: Declaration) -> Any:
     return {"fractional": [_by(declaration.salt), *parts, *unused]}
 
 
-def put_in(flag: Flag, declaration: Declaration) -> Flag:
-    """The flag with the test's rule before its own."""
+def put_in(flag: Flag, declaration: Declaration, run: str) -> Flag:
+    """The flag with the test's rule before its own. ``run`` is the id of the event that starts it:
+    in the flag's metadata it tells clients that what they evaluate is the test's."""
     rule = [participation(declaration), split(declaration)]
     if flag.targeting is not None:
         rule.append(flag.targeting)
-    return replace(flag, targeting={"if": rule})
+    return replace(flag, targeting={"if": rule}, metadata={**flag.metadata, RUN: run})
 
 
-def is_in(flag: Flag, declaration: Declaration) -> bool:
+def is_in(flag: Flag, declaration: Declaration, run: str) -> bool:
     """Whether the flag has the test's rule, and gives what it says."""
-    return flag.enabled and _chain(flag, declaration) is not None
+    mine = flag.metadata.get(RUN) == run
+    return flag.enabled and mine and _chain(flag, declaration) is not None
 
 
-def taken_out(flag: Flag, declaration: Declaration) -> Flag:
+def taken_out(flag: Flag, declaration: Declaration, run: str) -> Flag:
     """The flag without the test's rule, with whatever else was changed of it meanwhile."""
+    left = {name: value for name, value in flag.metadata.items() if (name, value) != (RUN, run)}
+    without = replace(flag, metadata=left)
     chain = _chain(flag, declaration)
     if chain is None:
-        return flag
-    left = chain[2:]
-    return replace(flag, targeting=left[0] if len(left) == 1 else {"if": left} if left else None)
+        return without
+    rest = chain[2:]
+    other = rest[0] if len(rest) == 1 else {"if": rest} if rest else None
+    return replace(without, targeting=other)
 
 
 def _chain(flag: Flag, declaration: Declaration) -> list[Any] | None:

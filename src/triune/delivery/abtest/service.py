@@ -154,7 +154,7 @@ class ABTests:
         def events(known: Runs) -> list[Event]:
             runs.check_free(declaration, known)
             begun = self._told(runs.STARTED, declaration.name, known, payload, who)
-            return [begun, *self._split(declaration, reason, who)]
+            return [begun, *self._split(declaration, begun.id, reason, who)]
 
         made = self._keep(events)
         run = self.runs().find(declaration.name)
@@ -387,7 +387,7 @@ class ABTests:
             return [words + f"bring it back: `triune flags rollback {declared.flag}`"]
         if not flag.enabled:
             return [f"the flag {declared.flag!r} is off: nobody is exposed"]
-        if not rules.is_in(flag, declared):
+        if not rules.is_in(flag, declared, run.id):
             return [f"the rule of the flag {declared.flag!r} is no more the test's"]
         return []
 
@@ -456,13 +456,13 @@ class ABTests:
             cause=cause,
         )
 
-    def _split(self, declaration: Declaration, reason: str, actor: str) -> list[Event]:
+    def _split(self, declaration: Declaration, run: str, reason: str, actor: str) -> list[Event]:
         """The flag with the test's rule."""
         if declaration.flag is None:
             return []
         now = self.flags.current()
         before = now.find(declaration.flag)
-        after = rules.put_in(before, declaration)
+        after = rules.put_in(before, declaration, run)
         words = f"A/B test {declaration.name} starts: {reason}"
         return [self._flag_changed(now, before, after, words, actor)]
 
@@ -474,7 +474,7 @@ class ABTests:
         before = now.flags.get(declared.flag or "")
         if before is None:
             return []
-        after = rules.taken_out(before, declared)
+        after = rules.taken_out(before, declared, run.id)
         won = next((v.flag_variant for v in declared.candidates if v.name == winner), None)
         if won is not None and won in after.variants:
             after = edits.defaulting(after, won)
