@@ -168,6 +168,7 @@ def _enabled(ctx: Context) -> frozenset[str]:
 
 def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
     """How to describe each service of the profile; nothing is looked for until called."""
+    from triune.app import abtests
     from triune.operations.services.engines import alertmanager, daemons, prometheus, temporal
 
     workspace, addresses = ctx.workspace, ctx.addresses
@@ -186,6 +187,8 @@ def _builders(ctx: Context) -> dict[str, Callable[[], Service]]:
         builders |= _stream_builders(workspace, addresses)
     if any(flow.schedule for flow in workspace.config.flows.values()):
         builders["flows"] = lambda: daemons.service(workspace, addresses, "flows")
+    if workspace.config.tests or abtests.folder(workspace).is_dir():
+        builders["tests"] = lambda: daemons.service(workspace, addresses, "tests")
     if workspace.config.backup is not None:
         builders["backups"] = lambda: daemons.service(workspace, addresses, "backups")
     if addresses.s3 is not None:

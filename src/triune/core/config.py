@@ -249,6 +249,7 @@ SERVICE_NAMES = (
     "flows",
     "backups",
     "flags",
+    "tests",
 )
 
 

@@ -16,12 +16,23 @@ from triune.operations.services.addresses import Addresses
 from triune.operations.services.engines.settings import fingerprint
 from triune.operations.services.model import Service
 
-NAMES = ("ingest", "guard", "controller", "tracker", "streams", "flows", "backups", "flags")
+NAMES = (
+    "ingest",
+    "guard",
+    "controller",
+    "tracker",
+    "streams",
+    "flows",
+    "backups",
+    "flags",
+    "tests",
+)
 _MODULES = {
     "flags": ("triune.app.flags_daemon",),
     "streams": ("triune.app.streams_daemon",),
     "flows": ("triune.app.schedules", "flows"),
     "backups": ("triune.app.schedules", "backups"),
+    "tests": ("triune.app.tests_daemon",),
 }
 """Module and first words of those that are no module of their own name."""
 
