@@ -21,6 +21,9 @@ from triune.stats.normal_mixture import tuned_rho
 GROWTHBOOK_TUNING = 5000.0
 """``sequential_tuning_parameter`` of gbstats, the default of GrowthBook's sequential testing."""
 
+POINTS = 80
+"""How many shares are tried for one that both arms may have."""
+
 Bools = NDArray[np.bool_]
 
 
@@ -39,7 +42,7 @@ Test = Callable[[Arm, Arm, Plan], Bools]
 
 def ours(a: Arm, b: Arm, plan: Plan) -> Bools:
     """The confidence sequence tuned to the plan, with evened arms, after its burn-in; of rare
-    events the strict one."""
+    events the strict test."""
     away = np.abs(b.mean - a.mean)
     shown = away > _error(a, b, even=True) * _reach(a.n + b.n, plan.alpha, plan.planned)
     shown &= np.minimum(a.n, b.n) >= BURN_IN.units
@@ -87,27 +90,19 @@ def _reach(n: Floats, alpha: float, tuned_to: float) -> Floats:
 
 
 def _apart(a: Arm, b: Arm, plan: Plan, where: Bools) -> Bools:
-    """Whether the arms' own confidence sequences, each at alpha / 2, are apart."""
-    ends = [_ends(arm, plan, where) for arm in (a, b)]
-    return (ends[1][0] > ends[0][1]) | (ends[0][0] > ends[1][1])
-
-
-def _ends(arm: Arm, plan: Plan, where: Bools) -> tuple[Floats, Floats]:
-    n = np.broadcast_to(arm.n, where.shape)[where]
-    pairs, back = np.unique(np.stack([arm.total[where], n]), axis=1, return_inverse=True)
-    happened, units = pairs
-    middle = np.clip(happened / units, 1e-13, 1.0 - 1e-13)
-
-    def end(outside: float) -> Floats:
-        inner, outer = middle.copy(), np.full_like(middle, outside)
-        for _ in range(50):
-            half = (inner + outer) / 2.0
-            out = _evidence(half, happened, units, plan) > np.log(2.0 / plan.alpha)
-            outer, inner = np.where(out, half, outer), np.where(out, inner, half)
-        return outer
-
-    low, high = end(1e-13), end(1.0 - 1e-13)
-    return low[back.ravel()], high[back.ravel()]
+    """Whether the shares are shown to differ (`triune.stats.bernoulli.equal`)."""
+    units = [np.broadcast_to(arm.n, where.shape)[where] for arm in (a, b)]
+    rows = np.stack([a.total[where], units[0], b.total[where], units[1]])
+    pairs, back = np.unique(rows, axis=1, return_inverse=True)
+    shares = np.clip(np.stack([pairs[0] / pairs[1], pairs[2] / pairs[3]]), 1e-13, 1.0 - 1e-13)
+    logits = np.log(shares / (1.0 - shares))
+    low, high = logits.min(axis=0) - 1.0, logits.max(axis=0) + 1.0
+    least = np.full(pairs.shape[1], np.inf)
+    for part in np.linspace(0.0, 1.0, POINTS):
+        p = 1.0 / (1.0 + np.exp(-(low + part * (high - low))))
+        both = sum(_evidence(p, pairs[i], pairs[i + 1], plan) for i in (0, 2))
+        least = np.minimum(least, both)
+    return (least >= -np.log(plan.alpha))[back.ravel()]
 
 
 def _evidence(p: Floats, happened: Floats, units: Floats, plan: Plan) -> Floats:

@@ -22,8 +22,9 @@ class Found:
     one_sided: OneSided
 
     def shown(self, alpha: float) -> bool:
-        """Whether there is a difference: by the interval or a sharper p-value."""
-        return self.difference.excludes(0.0) or self.difference.p <= alpha
+        """Whether there is a difference: by the p-value, which the interval is the inverse of, or
+        which is the sharper one (`between`)."""
+        return self.difference.p <= alpha
 
 
 class Interval(Protocol):

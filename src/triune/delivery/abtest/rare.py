@@ -3,7 +3,7 @@
 With fewer than 20 events in an arm no normal approximation holds. Each arm's share has its own
 confidence sequence (`triune.stats.bernoulli`) at half of alpha; the difference lies between their
 ends. Wide, but right from the first unit, and narrow enough to clear an absolute margin when
-nothing happens at all.
+nothing happens at all. The p-value, of equal shares, is sharper than the interval.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ class Share:
 
 
 def compare(judge: Judge, control: Cell, candidate: Cell) -> Found:
-    """The shares of two cells. The p-value is no better known than ``alpha``, or 1."""
-    a, b = (_share(judge, cell) for cell in (control, candidate))
-    apart = b.low > a.high or a.low > b.high
-    found = between(a, b, judge.alpha)
-    return found if apart else between(a, b, 1.0)
+    """The shares of two cells."""
+    planned = judge.planned / 2.0
+    counts = [(_happened(cell), cell.n) for cell in (control, candidate)]
+    a, b = (_share(pair, judge.alpha / 2.0, planned) for pair in counts)
+    return between(a, b, bernoulli.equal(counts[0], counts[1], planned))
 
 
-def _share(judge: Judge, cell: Cell) -> Share:
-    happened = round(float(cell.summary().mean[0]) * cell.n)
-    low, high = bernoulli.interval(happened, cell.n, judge.alpha / 2.0, judge.planned / 2.0)
-    return Share(low, happened / cell.n, high)
+def _happened(cell: Cell) -> int:
+    return round(float(cell.summary().mean[0]) * cell.n)
+
+
+def _share(counts: tuple[int, int], alpha: float, planned: float) -> Share:
+    low, high = bernoulli.interval(*counts, alpha, planned)
+    return Share(low, counts[0] / counts[1], high)
