@@ -69,6 +69,35 @@ def exposure_hook(context: Context) -> tuple[ExposureHook, Running]:
     return ExposureHook(running, exposures), running
 
 
+def write_report(context: Context, name: str, path: Path) -> Path:
+    """The report of a test's latest run as an HTML page; returns where it lies.
+
+    Raises
+    ------
+    NotFound: (``test-unknown``).
+    """
+    from triune.app.report.abtest import TestReport, to_html
+    from triune.core.files import write_atomic
+    from triune.delivery.abtest.explain import explain
+
+    tests = context.abtests
+    standing = tests.status(name)
+    run, looks = standing.run, tests.path(standing)
+    report = TestReport(
+        workspace=context.workspace.name,
+        made=tests.clock.now(),
+        declaration=run.declaration,
+        decision=standing.decision,
+        sentences=tuple(
+            explain(run.declaration, standing.analysis, standing.decision, standing.readings)
+        ),
+        analyses=tuple(look.analysis for look in looks) or (standing.analysis,),
+        troubles=standing.troubles,
+    )
+    write_atomic(path, to_html(report))
+    return path.resolve()
+
+
 @dataclass(frozen=True)
 class Before:
     """`triune.delivery.abtest.ports.Before` by the feature store: values as they were known at the

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -151,6 +153,59 @@ def decide(
     chosen = "" if no_winner else winner or None
     with _tests() as tests:
         ab_view.show_ended(tests.decide(name, reason, winner=chosen), as_json=as_json)
+
+
+@app.command()
+def report(
+    name: str = NAME,
+    *,
+    out: Path | None = typer.Option(None, "--out", help="Default: `ab-<name>.html`."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Write a test as an HTML page with drawings: effect over time, units, metrics."""
+    from triune.app.abtests import write_report
+
+    with opened() as context:
+        path = write_report(context, name, out or Path(f"ab-{name}.html"))
+    if as_json:
+        print_json({"test": name, "report": path})
+    else:
+        typer.echo(str(path))
+
+
+@app.command()
+def replay(
+    target: str = TARGET,
+    *,
+    a: str = CONTROL,
+    b: str = CANDIDATE,
+    name: str = CALLED,
+    percent: float = PERCENT,
+    outcome: str = OUTCOME,
+    kind: Kind = KIND,
+    better: Better = BETTER,
+    units: int = UNITS,
+    days: float = DAYS,
+    alpha: float = ALPHA,
+    since: str = typer.Option("7d", "--since", help="Logged traffic from here: 7d, an ISO time."),
+    until: str = typer.Option("", "--until", help="Until here; default: now."),
+    points: int = typer.Option(10, "--points", min=1, max=1000, help="How often it looks."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Dry run on logged traffic: split its units as the test would, though none saw it. No variant
+    should win."""
+    from triune.cli import ab_targets, ab_view
+    from triune.cli.moments import moment
+    from triune.ledger.envelope import microseconds
+
+    words = ab_targets.Words(target, a, b, name, percent, outcome, kind, better, units, days, alpha)
+    start, end = moment(since) or 0, moment(until) or microseconds(datetime.now(UTC))
+    if start >= end:
+        raise typer.BadParameter("is not before --until", param_hint="--since")
+    with opened() as context:
+        declaration = ab_targets.declared(context, words).declaration
+        looks = context.abtests.replay(declaration, start, end, points=points)
+    ab_view.show_looks(declaration, looks, as_json=as_json)
 
 
 @app.command("list")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from triune.delivery.abtest.model import Declaration
     from triune.delivery.abtest.past import Expected
     from triune.delivery.abtest.runs import Run
-    from triune.delivery.abtest.service import Checked
+    from triune.delivery.abtest.service import Checked, Look
     from triune.delivery.abtest.standing import TestStanding
 
 
@@ -157,6 +157,42 @@ def show_plan(expected: Expected, *, as_json: bool) -> None:
     )
     for words in plan.warnings:
         typer.secho(f"! {words}", fg="yellow")
+
+
+def show_looks(declaration: Declaration, looks: Sequence[Look], *, as_json: bool) -> None:
+    """A test look by look."""
+    if as_json:
+        print_json([_look(one) for one in looks])
+        return
+    primary = declaration.primary.name
+    units = [f"units {v.name}" for v in declaration.variants]
+    columns = ("at", *units, "split p", primary, "verdict")
+    rows = []
+    for one in looks:
+        row = one.analysis.of(primary, declaration.candidates[0].name)
+        shown = row.relative or row.difference
+        rows.append(
+            (
+                when(one.at),
+                *(one.readings.exposed[v.name] for v in declaration.variants),
+                f"{one.analysis.ratio.p:.3g}",
+                row.waits if shown is None else _effect(shown, relative=row.relative is not None),
+                one.decision.action.value,
+            )
+        )
+    print_table(columns, rows, keep=1)
+    last = looks[-1].decision
+    typer.echo(f"in the end: {last.action.value}: {last.reason}")
+
+
+def _look(one: Look) -> dict[str, Any]:
+    return {
+        "at": one.at,
+        "exposed": dict(one.readings.exposed),
+        "days": one.readings.days,
+        "analysis": _plain(one.analysis),
+        "decision": _plain(one.decision),
+    }
 
 
 def _facts(standing: TestStanding) -> Iterator[tuple[str, object]]:

@@ -180,3 +180,16 @@ def test_a_plan_from_outcomes(run: Run, tmp_path: Path) -> None:
     assert shown["units_a_day"] > 0
     assert shown["values"]["bought"] == 1.0  # of whom an outcome is known
     assert "units a day" in run("ab", "plan", "checkout", "--effect", "0.1")
+
+
+def test_a_report_and_a_dry_run(run: Run, tmp_path: Path) -> None:
+    run("ab", "start", "checkout", "-m", "as planned")
+    traffic(tmp_path, 600)
+    path = Path(run("ab", "report", "checkout").strip())
+    assert "the new page sells more" in path.read_text()
+    shown = json.loads(run("ab", "replay", "checkout", "--since", "1h", "--points", "4", "--json"))
+    assert len(shown) == 4
+    assert shown[-1]["decision"]["action"] != "promote"
+    assert sum(shown[-1]["exposed"].values()) > 50
+    assert "in the end" in run("ab", "replay", "checkout", "--since", "1h", "--points", "2")
+    assert "is not before" in run("ab", "replay", "checkout", "--since", "2100-01-01", code=2)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from triune.ledger.ports import Stored
 EXPOSED = "unit.exposed"
 OBSERVED = "outcome.observed"
 _LARGEST = 1e150
+_MOST_NAMES = 1_000
 _LONGEST = 1e12
 """Seconds beyond which a window has no end."""
 
@@ -142,7 +144,7 @@ class Reader:
             return Odd("anonymous")
         if variant not in self.declaration.shares:
             return Odd("unknown-variant")
-        values = tuple(_value(slot, Source.EXPOSURE, payload) for slot in self._kept_slots)
+        values = self._getters.values(Source.EXPOSURE, payload)
         return Saw(unit, variant, stored.event.time, stored.sequence, values)
 
     def _told(self, stored: Stored) -> Fact | None:
@@ -150,8 +152,8 @@ class Reader:
         endpoint = self.declaration.endpoint
         if endpoint and payload.get("endpoint", endpoint) != endpoint:
             return None
-        values = tuple(_value(slot, Source.OUTCOME, payload) for slot in self._kept_slots)
-        if all(value is None for value in values):
+        values = self._getters.values(Source.OUTCOME, payload)
+        if not any(value is not None for value in values):
             return None
         unit = payload.get("unit")
         if not isinstance(unit, str) or not unit:
@@ -159,13 +161,41 @@ class Reader:
         key = f"{event.subject}\n{payload.get('name', '')}"
         return Told(unit, key, happened(event), stored.sequence, values)
 
-    @property
-    def _kept_slots(self) -> tuple[Slot, ...]:
-        kept: tuple[Slot, ...] | None = self.__dict__.get("_slots")
-        if kept is None:
-            kept = self.slots
-            object.__setattr__(self, "_slots", kept)
-        return kept
+    @cached_property
+    def _getters(self) -> _Getters:
+        return _Getters(self.slots)
+
+
+class _Getters:
+    """The slots made ready: which of them an event of a source and a name feeds, and how."""
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        self._count = len(slots)
+        self._slots = slots
+        self._known: dict[
+            tuple[Source, object], tuple[tuple[int, tuple[str, ...] | None], ...]
+        ] = {}
+
+    def values(self, source: Source, payload: Mapping[str, Any]) -> tuple[float | None, ...]:
+        """One entry for each slot; None: the event has nothing for it."""
+        found: list[float | None] = [None] * self._count
+        for at, path in self._of(source, payload.get("name")):
+            found[at] = 1.0 if path is None else _number(_at(payload, path))
+        return tuple(found)
+
+    def _of(self, source: Source, name: object) -> tuple[tuple[int, tuple[str, ...] | None], ...]:
+        """Place and path of the slots that such an event feeds; no path: it is only counted."""
+        asked = source, name if isinstance(name, str) else None
+        known = self._known.get(asked)
+        if known is None:
+            known = tuple(
+                (at, None if f.fold is Fold.COUNT else tuple(f.path.split(".")))
+                for at, (f, _) in enumerate(self._slots)
+                if f.source is source and f.name in (None, asked[1])
+            )
+            if len(self._known) < _MOST_NAMES:
+                self._known[asked] = known
+        return known
 
 
 def slots_of(metric: Metric) -> tuple[Slot, Slot | None]:
@@ -189,18 +219,6 @@ def happened(event: Event) -> int:
         zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return round(zoned.timestamp() * 1e6)
     return event.time
-
-
-def _value(slot: Slot, source: Source, payload: Mapping[str, Any]) -> float | None:
-    """What an event of a source gives to a slot."""
-    field = slot.field
-    if field.source is not source:
-        return None
-    if field.name is not None and payload.get("name") != field.name:
-        return None
-    if field.fold is Fold.COUNT:
-        return 1.0
-    return _number(_at(payload, field.path.split(".")))
 
 
 def _at(payload: Mapping[str, Any], path: Sequence[str]) -> object:

@@ -1,20 +1,23 @@
-"""What an endpoint's, or a flag's, past says of a test that has not begun: traffic and baselines.
+"""What an endpoint's, or a flag's, past says of a test: traffic, baselines, and looks at it.
 
-The past is read as if everybody in it had been in control: the same facts, windows and folds as in
-the test itself (`triune.delivery.abtest.backends.duckdb`).
+The past is read as if the test had run in it: the same facts, windows and folds as in the test
+itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from triune.delivery.abtest.backends.duckdb import recomputed
+from triune.delivery.abtest.backends.sqlite import SumsFile
 from triune.delivery.abtest.cell import CellKey
 from triune.delivery.abtest.facts import OBSERVED, Fact, Period, Reader, Saw, Told
 from triune.delivery.abtest.model import Declaration, Kind, Metric
 from triune.delivery.abtest.planning import Baseline, TestPlan, plan
-from triune.delivery.abtest.ports import Log
+from triune.delivery.abtest.ports import Before, Log
+from triune.delivery.abtest.stream import Position, Stream
+from triune.delivery.abtest.tally import Tally
 from triune.delivery.accesslog import FAILED
 from triune.ledger.ports import Stored
 from triune.stats.ratio_metric import ratio
@@ -37,34 +40,52 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class _Everybody(Reader):
-    """Reads all units as units of control: those that any release of the endpoint answered, or of
-    a flag's test those of whom an outcome is known, from the first of them on."""
+class Logged(Reader):
+    """Reads logged traffic as if a test had run in it: ``assign`` says which variant a unit would
+    have seen (None: none). Of an endpoint every answer is an exposure, of a flag's test every
+    outcome is one too, as nothing else is known of its units."""
+
+    assign: Callable[[str], str | None]
 
     def facts(self, stored: Stored) -> tuple[Fact, ...]:
-        control = self.declaration.control
+        endpoint = self.declaration.endpoint
         payload, kind = stored.event.payload, stored.event.kind
         if kind == OBSERVED:
-            return self._of_outcome(stored, control)
-        if (
-            self.declaration.endpoint is None
-            or payload.get("endpoint") != self.declaration.endpoint
-        ):
+            return self._of_outcome(stored)
+        if endpoint is None or payload.get("endpoint") != endpoint:
             return ()
-        found = self._saw(stored, control, {**payload, "failed": kind == FAILED})
+        unit = payload.get("unit")
+        variant = self.assign(unit) if isinstance(unit, str) and unit else None
+        if variant is None:
+            return ()
+        found = self._saw(stored, variant, {**payload, "failed": kind == FAILED})
         return () if found is None else (found,)
 
-    def _of_outcome(self, stored: Stored, control: str) -> tuple[Fact, ...]:
+    def _of_outcome(self, stored: Stored) -> tuple[Fact, ...]:
         found = super().facts(stored)
         if self.declaration.endpoint is not None:
             return found
         nothing = (None,) * len(self.slots)
         seen = [
-            Saw(fact.unit, control, fact.at, fact.sequence, nothing)
+            Saw(fact.unit, variant, fact.at, fact.sequence, nothing)
             for fact in found
-            if isinstance(fact, Told)
+            if isinstance(fact, Told) and (variant := self.assign(fact.unit)) is not None
         ]
         return (*seen, *found)
+
+
+def looks(
+    log: Log, reader: Reader, period: Period, moments: Sequence[int], before: Before | None = None
+) -> Iterator[tuple[int, Tally, Position]]:
+    """The sums as they were at each of these moments, in order: what had happened by then."""
+    sums = SumsFile(None, "looks")
+    try:
+        stream = Stream(log, reader, period, sums, before)
+        for moment in moments:
+            stream.catch_up(moment)
+            yield (moment, *stream.look())
+    finally:
+        sums.close()
 
 
 def expected(log: Log, declaration: Declaration, now: int) -> Expected:
@@ -72,7 +93,7 @@ def expected(log: Log, declaration: Declaration, now: int) -> Expected:
     days = min(max(declaration.cycle_days, 1.0), LONGEST_DAYS)
     period = Period(now - round(days * _DAY_US))
     quiet = replace(declaration, metrics=tuple(map(_without_covariate, declaration.metrics)))
-    reader = _Everybody(quiet, "", {})
+    reader = Logged(quiet, "", {}, lambda _: declaration.control)
     exact = recomputed(log, reader, period, now)
     units = exact.exposed.get(declaration.control, 0)
     baselines = {

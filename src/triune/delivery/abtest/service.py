@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,41 +12,35 @@ import msgspec
 
 from triune.core.abtest_config import Promotion
 from triune.core.clock import Clock, SystemClock
-from triune.core.errors import ConfigError, Conflict, NotFound, Problem, Refused
-from triune.core.files import locked, read_json, write_json
+from triune.core.errors import ConfigError, NotFound, Problem, Refused
 from triune.core.ids import new_id
 from triune.core.mistakes import closest
 from triune.delivery.abtest import rules, runs
 from triune.delivery.abtest.analysis import analyse
-from triune.delivery.abtest.backends.sqlite import SumsFile
-from triune.delivery.abtest.decide import Action, decide
+from triune.delivery.abtest.decide import Action, Decision, decide
 from triune.delivery.abtest.facts import Period, Reader
+from triune.delivery.abtest.findings import Analysis
 from triune.delivery.abtest.mistakes import mistakes
 from triune.delivery.abtest.model import Declaration
+from triune.delivery.abtest.ongoing import Ongoing, reader
 from triune.delivery.abtest.ports import Before, Endpoints, Log
-from triune.delivery.abtest.readings import Memory, Readings
+from triune.delivery.abtest.readings import Readings
+from triune.delivery.abtest.register import NOBODY, Register, check_reason
 from triune.delivery.abtest.runs import Run, Runs
 from triune.delivery.abtest.standing import TestStanding, of_counts
-from triune.delivery.abtest.stream import Position, Stream
+from triune.delivery.abtest.stream import Position
 from triune.delivery.abtest.tally import Tally
-from triune.delivery.flags import changes, edits
-from triune.delivery.flags.changes import Why
-from triune.delivery.flags.model import Flag
 from triune.delivery.flags.service import Flags, FlagSet
-from triune.ledger.envelope import Event, microseconds, person
-from triune.ledger.ports import Query
+from triune.ledger.envelope import microseconds, person
 
 if TYPE_CHECKING:
     from triune.delivery.abtest.past import Expected
 
-ATTEMPTS = 5
-"""How often a change is tried again that somebody else came before."""
-
-NOBODY = ""
-"""The winner of a test that nobody won: everything stays as it was before."""
-
 AGREE = 1e-9
 """Relative differences up to this are the rounding of the computation that is compared with."""
+
+POINTS = 40
+"""Moments at which a test is looked at for a drawing, or a dry run."""
 
 DAY_US = 86_400_000_000
 
@@ -71,6 +65,16 @@ class Checked:
         return self.apart <= AGREE
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A test at a moment, in microseconds since 1970."""
+
+    at: int
+    readings: Readings
+    analysis: Analysis
+    decision: Decision
+
+
 @dataclass(frozen=True)
 class ABTests:
     """The A/B tests of one workspace.
@@ -89,9 +93,19 @@ class ABTests:
     before: Before | None = None
     clock: Clock = field(default_factory=SystemClock)
 
+    @cached_property
+    def register(self) -> Register:
+        """The tests as the ledger has them."""
+        return Register(self.log, self.workspace, self.flags)
+
+    @cached_property
+    def ongoing(self) -> Ongoing:
+        """The sums."""
+        return Ongoing(self.log, self.folder, self.before)
+
     def runs(self) -> Runs:
         """All tests that ever ran."""
-        return runs.fold(self.log.select(Query(kind=runs.KIND)))
+        return self.register.runs()
 
     def find(self, name: str) -> Declared:
         """A test of ``triune.toml``. Raises `NotFound` (``test-undeclared``)."""
@@ -134,7 +148,7 @@ class ABTests:
         NotFound, Refused: see `endpoints.Endpoints.arms`; `Refused` (``reason-missing``).
         """
         who = actor or person()
-        _reasoned(reason, declaration.name)
+        check_reason(reason, declaration.name)
         left = self._left_unbegun(declaration)
         if left is not None:
             self.mend(left)
@@ -151,15 +165,7 @@ class ABTests:
             promotion=promotion,
         )
 
-        def events(known: Runs) -> list[Event]:
-            runs.check_free(declaration, known)
-            begun = self._told(runs.STARTED, declaration.name, known, payload, who)
-            return [begun, *self._split(declaration, begun.id, reason, who)]
-
-        made = self._keep(events)
-        run = self.runs().find(declaration.name)
-        if run.id != made[0].id:
-            raise _meanwhile(declaration.name)
+        run = self.register.start(declaration, payload, who)
         self.mend(run)
         return run
 
@@ -171,6 +177,14 @@ class ABTests:
         NotFound: (``test-unknown``). Conflict: (``test-over``). Refused: (``reason-missing``).
         """
         return self._end(name, runs.STOPPED, {"reason": reason}, NOBODY, actor)
+
+    def _end(
+        self, name: str, kind: str, payload: Mapping[str, Any], winner: str, actor: str | None
+    ) -> Run:
+        check_reason(str(payload["reason"]), name)
+        run = self.register.end(name, kind, payload, winner, actor or person())
+        self.mend(run)
+        return run
 
     def decide(
         self,
@@ -203,7 +217,7 @@ class ABTests:
             chosen = decision.variant or NOBODY
         else:
             chosen = winner
-            _reasoned(reason, name)
+            check_reason(reason, name)
         if chosen and chosen not in stands.run.declaration.shares:
             raise NotFound(
                 "variant-unknown",
@@ -252,11 +266,13 @@ class ABTests:
         """How a run stands."""
         period = self.period(run)
         now = microseconds(self.clock.now())
-        tally, position, memory = self._sums(run, period)
-        readings = self._readings(run, tally, position, now)
-        analysis = analyse(run.declaration, readings, memory)
+        if period is not None:
+            self.ongoing.catch_up(run, period, now)
+        tally, position = self.ongoing.look(run, period)
+        readings = _readings(tally, position, min(now, run.until or now), self._alarm(run))
+        analysis = analyse(run.declaration, readings, self.ongoing.memory(run))
         if period is not None and run.running:
-            self._remember(run, analysis.memory)
+            self.ongoing.remember(run, analysis.memory)
         troubles = (*self._troubles(run), *of_counts(tally.counts, position))
         return TestStanding(
             run=run,
@@ -276,9 +292,12 @@ class ABTests:
         since = self.endpoints.since(run.declaration, _candidate(run), run.rollout)
         return None if since is None else Period(since, run.until)
 
-    def reader(self, run: Run) -> Reader:
-        """What reads a run's events."""
-        return Reader(run.declaration, run.id, run.arms)
+    def catch_up(self, run: Run, *, most: int | None = None) -> int:
+        """Bring a run's sums up to the log; events read, -1 when another process does it."""
+        period = self.period(run)
+        if period is None:
+            return 0
+        return self.ongoing.catch_up(run, period, microseconds(self.clock.now()), most=most)
 
     def using(self, flag: str) -> str | None:
         """The test that a flag is in, in words."""
@@ -303,7 +322,7 @@ class ABTests:
             return Checked(0.0, 0)
         exact = recomputed(
             self.log,
-            self.reader(run),
+            reader(run),
             standing.period,
             position.now,
             self.before,
@@ -315,58 +334,42 @@ class ABTests:
         tally.cells = dict(standing.readings.cells)
         return Checked(apart(tally, exact), exact.read)
 
-    # The sums
+    def path(self, standing: TestStanding, points: int = POINTS) -> list[Look]:
+        """A test at moments of equal distance from its first exposure until now, or its end."""
+        run, first = standing.run, standing.position.first_at
+        if standing.period is None or first is None:
+            return []
+        end = min(standing.position.now, run.until or standing.position.now)
+        return self._looks(reader(run), standing.period, _spread(first, end, points))
 
-    @contextmanager
-    def stream(self, run: Run, period: Period) -> Iterator[Stream]:
-        """A run's sums; they are this process's while nobody else has `streaming`."""
-        sums = SumsFile(self.folder / f"{run.id}.db", f"{run.id} {period.since}")
-        try:
-            yield Stream(self.log, self.reader(run), period, sums, self.before)
-        finally:
-            sums.close()
+    def replay(
+        self, declaration: Declaration, since: int, until: int, *, points: int = POINTS
+    ) -> list[Look]:
+        """A dry run on logged traffic: its units are split as the test would split them, though
+        none of them saw anything of it. So no variant should win.
 
-    def catch_up(self, run: Run, *, most: int | None = None) -> int:
-        """Bring a run's sums up to the log; events read, -1 when another process does it."""
-        period = self.period(run)
-        if period is None:
-            return 0
-        try:
-            with locked(self.folder / f"{run.id}.lock", wait=False), self.stream(run, period) as s:
-                return s.catch_up(microseconds(self.clock.now()), most=most)
-        except Conflict as busy:
-            if busy.reference != "already-running":
-                raise
-            return -1
+        Raises `ConfigError`: the declaration's mistakes.
+        """
+        from triune.delivery.abtest.past import Logged
 
-    def _sums(self, run: Run, period: Period | None) -> tuple[Tally, Position, Memory | None]:
-        declared = run.declaration
-        if period is None:
-            return Tally(declared.metrics, declared.shares), Position(), None
-        self.catch_up(run)
-        with self.stream(run, period) as found:
-            return (*found.look(), self._memory(run))
+        found = mistakes(declaration)
+        if found:
+            raise ConfigError(found)
+        logged = Logged(declaration, "", {}, declaration.variant_of)
+        return self._looks(logged, Period(since, until), _spread(since, until, points))
 
-    def _memory(self, run: Run) -> Memory | None:
-        kept = read_json(self._memory_file(run))
-        return None if kept is None else msgspec.convert(kept, Memory)
+    def _looks(self, source: Reader, period: Period, moments: Sequence[int]) -> list[Look]:
+        from triune.delivery.abtest.past import looks
 
-    def _remember(self, run: Run, memory: Memory) -> None:
-        write_json(self._memory_file(run), msgspec.to_builtins(memory))
-
-    def _memory_file(self, run: Run) -> Path:
-        return self.folder / f"{run.id}.looks.json"
-
-    def _readings(self, run: Run, tally: Tally, position: Position, now: int) -> Readings:
-        until = min(now, run.until or now)
-        first = position.first_at
-        return Readings(
-            exposed=dict(tally.exposed),
-            cells=tally.cells,
-            days=0.0 if first is None else max(0.0, (until - first) / DAY_US),
-            hopped=tally.counts["hopped"],
-            alarm=self._alarm(run),
-        )
+        declared, memory = source.declaration, None
+        found: list[Look] = []
+        for moment, tally, position in looks(self.log, source, period, moments, self.before):
+            readings = _readings(tally, position, moment, "")
+            analysis = analyse(declared, readings, memory)
+            memory = analysis.memory
+            decision = decide(declared, analysis, readings)
+            found.append(Look(moment, readings, analysis, decision))
+        return found
 
     def _alarm(self, run: Run) -> str:
         if run.rollout is None or not run.running:
@@ -390,110 +393,6 @@ class ABTests:
         if not rules.is_in(flag, declared, run.id):
             return [f"the rule of the flag {declared.flag!r} is no more the test's"]
         return []
-
-    # The events
-
-    def _keep(self, make: Callable[[Runs], list[Event]]) -> list[Event]:
-        """Record what ``make`` says of the tests as they are; again when somebody came before."""
-        for _ in range(ATTEMPTS):
-            made = make(self.runs())
-            try:
-                self.log.record(made, all_new=True)
-            except Conflict:
-                if self.log.get(made[0].id) == made[0]:
-                    return made  # an attempt of ours whose answer was lost
-                continue
-            return made
-        raise _meanwhile(made[0].subject)
-
-    def _end(
-        self,
-        name: str,
-        kind: str,
-        payload: Mapping[str, Any],
-        winner: str,
-        actor: str | None,
-    ) -> Run:
-        who, reason = actor or person(), str(payload["reason"])
-        _reasoned(reason, name)
-
-        def events(known: Runs) -> list[Event]:
-            run = known.find(name)
-            done = run.stage is runs.Stage.DECIDED
-            if done or (kind == runs.STOPPED and not run.running):
-                raise Conflict(
-                    "test-over",
-                    f"the test {name!r} is {run.stage.value} already",
-                    context=f"by {run.ended_by}: {run.why}",
-                    hint="`triune ab history` shows it.",
-                )
-            said = {"run": run.id, **payload}
-            ended = self._told(kind, name, known, said, who, cause=run.id)
-            return [ended, *self._settled(run, winner, reason, who)]
-
-        self._keep(events)
-        run = self.runs().find(name)
-        self.mend(run)
-        return run
-
-    def _told(
-        self,
-        kind: str,
-        name: str,
-        known: Runs,
-        payload: Mapping[str, Any],
-        actor: str,
-        *,
-        cause: str = "",
-    ) -> Event:
-        return runs.told(
-            kind,
-            name,
-            known.number + 1,
-            payload,
-            workspace=self.workspace,
-            actor=actor,
-            cause=cause,
-        )
-
-    def _split(self, declaration: Declaration, run: str, reason: str, actor: str) -> list[Event]:
-        """The flag with the test's rule."""
-        if declaration.flag is None:
-            return []
-        now = self.flags.current()
-        before = now.find(declaration.flag)
-        after = rules.put_in(before, declaration, run)
-        words = f"A/B test {declaration.name} starts: {reason}"
-        return [self._flag_changed(now, before, after, words, actor)]
-
-    def _settled(self, run: Run, winner: str, reason: str, actor: str) -> list[Event]:
-        """The flag without the test's rule, with the winner for its default; nothing when it is
-        gone, or so already."""
-        declared = run.declaration
-        now = self.flags.current()
-        before = now.flags.get(declared.flag or "")
-        if before is None:
-            return []
-        after = rules.taken_out(before, declared, run.id)
-        won = next((v.flag_variant for v in declared.candidates if v.name == winner), None)
-        if won is not None and won in after.variants:
-            after = edits.defaulting(after, won)
-        if after == before:
-            return []
-        words = f"A/B test {run.name} ends: {reason}"
-        return [self._flag_changed(now, before, after, words, actor)]
-
-    def _flag_changed(
-        self, now: FlagSet, before: Flag, after: Flag, reason: str, actor: str
-    ) -> Event:
-        return changes.told(
-            before.key,
-            now.numbers[before.key] + 1,
-            before,
-            after,
-            why=Why("test", reason, actor),
-            workspace=self.workspace,
-        )
 
     def _left_unbegun(self, declaration: Declaration) -> Run | None:
         """The same test, recorded by a command that died before its rollout began."""
@@ -528,25 +427,22 @@ class ABTests:
         return found
 
 
+def _readings(tally: Tally, position: Position, until: int, alarm: str) -> Readings:
+    first = position.first_at
+    return Readings(
+        exposed=dict(tally.exposed),
+        cells=tally.cells,
+        days=0.0 if first is None else max(0.0, (until - first) / DAY_US),
+        hopped=tally.counts["hopped"],
+        alarm=alarm,
+    )
+
+
+def _spread(since: int, until: int, points: int) -> list[int]:
+    """Moments of equal distance, the last one at the end."""
+    return [since + (until - since) * (place + 1) // points for place in range(points)]
+
+
 def _candidate(run: Run) -> str:
     """The candidate's release."""
     return next(ref for ref, name in run.arms.items() if name != run.declaration.control)
-
-
-def _reasoned(reason: str, name: str) -> None:
-    if not reason.strip():
-        raise Refused(
-            "reason-missing",
-            "a test's beginning and end need a reason",
-            context=f"test {name}",
-            hint="Say why in a few words: `--reason`.",
-        )
-
-
-def _meanwhile(name: str) -> Conflict:
-    return Conflict(
-        "tests-changed-meanwhile",
-        "others change tests or the flag at the same moment",
-        context=name,
-        hint="Look at them (`triune ab list`) and do it again.",
-    )

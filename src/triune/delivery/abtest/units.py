@@ -9,6 +9,7 @@ alone: in whichever order they arrive, late or twice, the unit ends where it doe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import fsum
 from typing import NamedTuple
 
 import msgspec
@@ -20,13 +21,15 @@ Row = tuple[float, ...]
 
 
 class Sum(msgspec.Struct, array_like=True):
-    """The fold of a slot so far: events, their total (of ``ANY`` those that are not 0, of ``LAST``
-    the last value), and of ``LAST`` which one that was."""
+    """The fold of a slot so far: events, of ``ANY`` those that are not 0, of ``LAST`` the last
+    value and which one that was. ``parts`` add up to the ``SUM`` without any rounding (Shewchuk
+    1997), so that it does not depend on the order in which its events came."""
 
     n: int = 0
     total: float = 0.0
     at: int = 0
     sequence: int = 0
+    parts: list[float] = []
 
 
 class Unit(msgspec.Struct, array_like=True):
@@ -160,6 +163,8 @@ class Book:
         found, fold = unit.sums[at], self._slots[at].field.fold
         if fold is Fold.COUNT:
             return float(found.n)
+        if fold is Fold.SUM:
+            return fsum(found.parts)
         return float(found.total > 0) if fold is Fold.ANY else found.total
 
 
@@ -167,7 +172,7 @@ def _add(found: Sum, fold: Fold, value: float, at: int, sequence: int) -> None:
     found.n += 1
     match fold:
         case Fold.SUM:
-            found.total += value
+            _grow(found.parts, value)
         case Fold.ANY:
             found.total += value != 0.0
         case Fold.LAST:
@@ -175,3 +180,16 @@ def _add(found: Sum, fold: Fold, value: float, at: int, sequence: int) -> None:
                 found.total, found.at, found.sequence = value, at, sequence
         case Fold.COUNT:
             pass
+
+
+def _grow(parts: list[float], value: float) -> None:
+    """One more number in an exact sum."""
+    kept = 0
+    for part in parts:
+        large, small = (value, part) if abs(value) >= abs(part) else (part, value)
+        value = large + small
+        lost = small - (value - large)
+        if lost:
+            parts[kept] = lost
+            kept += 1
+    parts[kept:] = [value]

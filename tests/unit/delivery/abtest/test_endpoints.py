@@ -149,6 +149,19 @@ def test_before_the_candidate_has_its_units_nothing_counts(table: Table) -> None
     assert table.tests.status(run.name).counts["units"] == 10
 
 
+def test_looks_back_come_to_the_present_one(table: Table) -> None:
+    run = table.started()
+    table.answers(run, range(300))
+    standing = table.tests.status(run.name)
+    looks = table.tests.path(standing, 5)
+    units = [sum(look.readings.exposed.values()) for look in looks]
+    assert units == sorted(units)
+    assert looks[-1].readings.cells == standing.readings.cells
+    expected = table.tests.plan(replace(DECLARED, name="next", cycle_days=1.0))
+    assert expected.values["squared-error"] > 0.0
+    assert expected.units_a_day >= 300
+
+
 def test_a_winner_gets_all_traffic(table: Table) -> None:
     run = table.started()
     table.answers(run, range(100))

@@ -17,7 +17,7 @@ from triune.core.files import own_folder
 from triune.delivery.abtest.facts import Told
 from triune.delivery.abtest.units import Unit
 
-FORMAT = "1"
+FORMAT = "2"
 _AT_ONCE = 500
 _TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -47,12 +47,13 @@ class SumsFile:
     """The file of one run of a test.
 
     ``identity`` says what the sums are of (the run, its declaration, its period): a file of
-    something else is emptied.
+    something else is emptied. Without a path nothing is kept.
     """
 
-    def __init__(self, path: Path, identity: str) -> None:
-        own_folder(path.parent)
-        self._database = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+    def __init__(self, path: Path | None, identity: str) -> None:
+        if path is not None:
+            own_folder(path.parent)
+        self._database = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=30.0)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._identity = f"{FORMAT} {identity}"
