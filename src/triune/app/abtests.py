@@ -70,13 +70,15 @@ def exposure_hook(context: Context) -> tuple[ExposureHook, Running]:
 
 
 def write_report(context: Context, name: str, path: Path) -> Path:
-    """The report of a test's latest run as an HTML page; returns where it lies.
+    """The report of a test's latest run as an HTML page, or as a notebook where the path ends in
+    ``.ipynb``; returns where it lies.
 
     Raises
     ------
     NotFound: (``test-unknown``).
     """
     from triune.app.report.abtest import TestReport, to_html
+    from triune.app.report.abtest_notebook import to_notebook
     from triune.core.files import write_atomic
     from triune.delivery.abtest.explain import explain
 
@@ -94,7 +96,7 @@ def write_report(context: Context, name: str, path: Path) -> Path:
         analyses=tuple(look.analysis for look in looks) or (standing.analysis,),
         troubles=standing.troubles,
     )
-    write_atomic(path, to_html(report))
+    write_atomic(path, to_notebook(report) if path.suffix == ".ipynb" else to_html(report))
     return path.resolve()
 
 

@@ -159,10 +159,12 @@ def decide(
 def report(
     name: str = NAME,
     *,
-    out: Path | None = typer.Option(None, "--out", help="Default: `ab-<name>.html`."),
+    out: Path | None = typer.Option(
+        None, "--out", help="Default: `ab-<name>.html`; a notebook where it ends in `.ipynb`."
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Write a test as an HTML page with drawings: effect over time, units, metrics."""
+    """Write a test as an HTML page or a notebook: effect over time, units, metrics."""
     from triune.app.abtests import write_report
 
     with opened() as context:

@@ -187,6 +187,8 @@ def test_a_report_and_a_dry_run(run: Run, tmp_path: Path) -> None:
     traffic(tmp_path, 600)
     path = Path(run("ab", "report", "checkout").strip())
     assert "the new page sells more" in path.read_text()
+    book = Path(run("ab", "report", "checkout", "--out", str(tmp_path / "it.ipynb")).strip())
+    assert json.loads(book.read_text())["nbformat"] == 4
     shown = json.loads(run("ab", "replay", "checkout", "--since", "1h", "--points", "4", "--json"))
     assert len(shown) == 4
     assert shown[-1]["decision"]["action"] != "promote"
