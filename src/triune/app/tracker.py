@@ -9,12 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from triune.app.context import Context
 from triune.app.daemon import main, tell
 from triune.core.errors import Unavailable
 from triune.models.tracking.backends.mlflow import MlflowTracker
 from triune.models.tracking.sync import OnShipping, Shipper
+
+if TYPE_CHECKING:
+    from triune.app.abtests_tracking import TestShipper
 
 LOOK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -26,6 +30,23 @@ leaves the machine to the training; but not longer than this."""
 
 def shipper(context: Context) -> Shipper:
     """What ships the workspace's runs into its MLflow."""
+    return Shipper(context.workspace, context.runs, tracker(context, context.workspace.name))
+
+
+def tests_shipper(context: Context) -> TestShipper:
+    """What ships the workspace's A/B tests there."""
+    from triune.app.abtests_tracking import TestShipper
+
+    return TestShipper(
+        context.ledger,
+        lambda: context.abtests,
+        lambda experiment: tracker(context, experiment),
+        context.workspace.name,
+    )
+
+
+def tracker(context: Context, experiment: str) -> MlflowTracker:
+    """The workspace's MLflow, with what is kept there under the name of an experiment."""
     addresses = context.addresses
     credentials = {}
     if addresses.s3 is not None:
@@ -35,13 +56,12 @@ def shipper(context: Context) -> Shipper:
             "AWS_SECRET_ACCESS_KEY": addresses.s3.secret_key,
             "AWS_DEFAULT_REGION": addresses.s3.region,
         }
-    tracker = MlflowTracker(
+    return MlflowTracker(
         addresses.mlflow_tracking_uri,
         addresses.mlflow_artifact_root,
-        context.workspace.name,
+        experiment,
         credentials,
     )
-    return Shipper(context.workspace, context.runs, tracker)
 
 
 def sync(context: Context, on_progress: OnShipping | None = None) -> int:
@@ -52,19 +72,22 @@ def sync(context: Context, on_progress: OnShipping | None = None) -> int:
     Unavailable: ``mlflow-unreachable``.
     """
     ship = shipper(context)
-    return ship.ship_all(on_progress) if on_progress else ship.ship_all()
+    done = ship.ship_all(on_progress) if on_progress else ship.ship_all()
+    tests_shipper(context).ship()
+    return done
 
 
 def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> None:
     """Ship what is new, again and again, until told to stop."""
     ship = shipper(context)
     ready()
+    tests = tests_shipper(context)
     _await_server(context, stop)
     pause, loaded = LOOK_SECONDS, False
     while not stop.wait(pause):
         begin = time.monotonic()
         try:
-            loaded = _round(ship) or loaded
+            loaded = _round(ship, tests) or loaded
         except Unavailable as error:
             tell(f"{error.reference}: {error.message}")
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -72,17 +95,19 @@ def work(context: Context, stop: threading.Event, ready: Callable[[], None]) -> 
             pause = max(LOOK_SECONDS, min(LONGEST_REST_SECONDS, time.monotonic() - begin))
     if loaded:  # without MLflow loaded there is no time for a last round
         try:
-            _round(ship)
+            _round(ship, tests)
         except Unavailable as error:
             tell(f"{error.reference}: {error.message}")
 
 
-def _round(ship: Shipper) -> bool:
+def _round(ship: Shipper, tests: TestShipper) -> bool:
     """Ship what is new; whether there was anything."""
-    if not ship.has_news():
-        return False
-    tell(f"shipped {ship.ship_all()} runs")
-    return True
+    news = ship.has_news(), tests.has_news()
+    if news[0]:
+        tell(f"shipped {ship.ship_all()} runs")
+    if news[1]:
+        tell(f"shipped {tests.ship()} tests")
+    return any(news)
 
 
 def _await_server(context: Context, stop: threading.Event) -> None:
