@@ -13,6 +13,7 @@ SUBJECTS = {
     "switches": "blue-green switches under load",
     "canary_simulation": "false and missed rollbacks; beside what people use",
     "abtest": "A/B tests looked at all the time: false and missed findings; beside GrowthBook",
+    "abtest_stream": "events a second into a test's sums, and computing them anew",
     "look": "what one look of a rollout computes",
     "rollouts": "a thousand canaries on one worker",
     "live_canary": "good, harmful and harmless canaries on real flights, by the clock",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from triune.app.context import Context
     from triune.core.workspace import Workspace
     from triune.data.features.asof import Source
-    from triune.delivery.abtest.exposing import Running
+    from triune.delivery.abtest.exposing import Outcomes, Running
     from triune.delivery.abtest.hook import ExposureHook
 
 
@@ -69,6 +69,13 @@ def exposure_hook(context: Context) -> tuple[ExposureHook, Running]:
     return ExposureHook(running, exposures), running
 
 
+def outcomes(context: Context) -> Outcomes:
+    """Tells the outcomes that tests of flags are judged by."""
+    from triune.delivery.abtest.exposing import Outcomes
+
+    return Outcomes(context.ledger.append, context.workspace.name)
+
+
 def write_report(context: Context, name: str, path: Path) -> Path:
     """The report of a test's latest run as an HTML page, or as a notebook where the path ends in
     ``.ipynb``; returns where it lies.
@@ -80,6 +87,7 @@ def write_report(context: Context, name: str, path: Path) -> Path:
     from triune.app.report.abtest import TestReport, to_html
     from triune.app.report.abtest_notebook import to_notebook
     from triune.core.files import write_atomic
+    from triune.delivery.abtest.analysis import by_segment
     from triune.delivery.abtest.explain import explain
 
     tests = context.abtests
@@ -94,6 +102,13 @@ def write_report(context: Context, name: str, path: Path) -> Path:
             explain(run.declaration, standing.analysis, standing.decision, standing.readings)
         ),
         analyses=tuple(look.analysis for look in looks) or (standing.analysis,),
+        segments={
+            metric.name: by_segment(
+                run.declaration, standing.readings, metric.name, due=standing.analysis.due
+            )
+            for metric in run.declaration.metrics
+            if run.declaration.segments
+        },
         troubles=standing.troubles,
     )
     write_atomic(path, to_notebook(report) if path.suffix == ".ipynb" else to_html(report))

@@ -39,6 +39,7 @@ def check(workspace: Workspace) -> Sound:
     for key, entry_point in named:
         if reason := _missing(entry_point, code):
             problems.append(Problem(str(workspace.root / "triune.toml"), key, *reason))
+    problems += _of_tests(config)
     if problems:
         raise ConfigError(problems)
     return Sound(
@@ -50,6 +51,17 @@ def check(workspace: Workspace) -> Sound:
         endpoints=len(config.endpoints),
         entry_points=len(named),
     )
+
+
+def _of_tests(config: Config) -> Iterator[Problem]:
+    """What is wrong with the A/B tests' declarations."""
+    if not config.tests:
+        return
+    from triune.delivery.abtest.declaring import of_table
+    from triune.delivery.abtest.mistakes import mistakes
+
+    for name, table in config.tests.items():
+        yield from mistakes(of_table(name, table, config.holdout))
 
 
 def entry_points(config: Config) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""Exposures of flags: told when a unit is treated, once for each unit, and never in anyone's way.
+"""What code that uses flags tells: exposures, when a unit is treated, once for each unit; outcomes,
+when they become known. Neither is ever in anyone's way.
 
 An exposure's id is made of the run, the unit and the variant: however many processes tell of it,
 however often, the ledger keeps one.
@@ -9,14 +10,21 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from triune.core.errors import TriuneError
-from triune.delivery.abtest.facts import EXPOSED
+from triune.core.ids import new_id
+from triune.delivery.abtest.facts import EXPOSED, OBSERVED
 from triune.delivery.abtest.runs import Run, subject
-from triune.ledger.envelope import Event, event
+from triune.ledger.envelope import Event, event, microseconds
 
 ACTOR = "service:flags"
+CONTEXT = "context."
+"""Where the exposures of flags have what their context said."""
+
 REMEMBERED = 200_000
 """Exposures that are not handed over again by the same process."""
 
@@ -37,8 +45,11 @@ class Exposures:
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
 
-    def saw(self, run: Run, unit: str, variant: str) -> None:
-        """A unit was treated with a variant. Never raises."""
+    def saw(
+        self, run: Run, unit: str, variant: str, context: Mapping[str, object] | None = None
+    ) -> None:
+        """A unit was treated with a variant; ``context`` says what its segments are read from.
+        Never raises."""
         key = run.id, variant, unit
         with self._lock:
             if key in self._known:
@@ -48,7 +59,7 @@ class Exposures:
             if len(self._known) > self._remembered:
                 del self._known[next(iter(self._known))]
         try:
-            self._tell(exposure(run, unit, variant, self._workspace))
+            self._tell(exposure(run, unit, variant, self._workspace, context))
         except TriuneError:
             with self._lock:
                 self._known.pop(key, None)
@@ -58,17 +69,70 @@ class Exposures:
             self.counts["told"] += 1
 
 
-def exposure(run: Run, unit: str, variant: str, workspace: str) -> Event:
-    """The event of an exposure."""
+def exposure(
+    run: Run,
+    unit: str,
+    variant: str,
+    workspace: str,
+    context: Mapping[str, object] | None = None,
+) -> Event:
+    """The event of an exposure; of the context only what the test's segments read."""
+    payload = {"test": run.name, "run": run.id, "unit": unit, "variant": variant}
+    told = {
+        name: value
+        for name in (segment.path.removeprefix(CONTEXT) for segment in run.declaration.segments)
+        if isinstance(value := (context or {}).get(name), str | int)
+    }
     return event(
         EXPOSED,
         subject(run.name),
         workspace=workspace,
         actor=ACTOR,
         identifier=str(uuid5(NAMESPACE_OID, f"{run.id}/{variant}/{unit}")),
-        payload={"test": run.name, "run": run.id, "unit": unit, "variant": variant},
+        payload=payload | ({"context": told} if told else {}),
         causes=(run.id,),
     )
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Tells what became of units; every test whose metrics read such an outcome counts it."""
+
+    tell: Tell
+    workspace: str
+
+    def happened(
+        self,
+        unit: str,
+        name: str,
+        value: float | bool = 1.0,
+        *,
+        at: datetime | None = None,
+        key: str | None = None,
+    ) -> None:
+        """Something happened to a unit. Never waits for the store.
+
+        Parameters
+        ----------
+        name: what, as metrics call it, e.g. ``order``
+        value: how much of it
+        at: when it happened; default: now. One that is told late counts where it belongs
+        key: what it is known by, e.g. the order's number: told again, it takes its own place
+
+        Raises what `tell` raises, e.g. `Unavailable` (``journal-full``).
+        """
+        payload: dict[str, Any] = {"unit": unit, "name": name, "value": value}
+        if at is not None:
+            payload["at"] = microseconds(at)
+        self.tell(
+            event(
+                OBSERVED,
+                f"outcome:{key or new_id()}",
+                workspace=self.workspace,
+                actor=ACTOR,
+                payload=payload,
+            )
+        )
 
 
 class Running:

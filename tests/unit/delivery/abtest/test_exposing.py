@@ -16,7 +16,7 @@ from tests.support.abtest_facts import DECLARED
 from triune.core.errors import Unavailable
 from triune.core.waiting import wait_until
 from triune.delivery.abtest import rules
-from triune.delivery.abtest.exposing import Exposures, Running
+from triune.delivery.abtest.exposing import Exposures, Outcomes, Running
 from triune.delivery.abtest.hook import ExposureHook
 from triune.delivery.abtest.model import Layer
 from triune.delivery.abtest.runs import Run
@@ -142,3 +142,16 @@ def test_running_tests_are_followed_and_an_outage_keeps_the_last() -> None:
         assert set(running()) == {"run-2"}
     finally:
         running.stop()
+
+
+def test_an_outcome_that_is_told_again_takes_its_own_place() -> None:
+    told: list[Event] = []
+    outcomes = Outcomes(told.append, "shop")
+    happened = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    outcomes.happened("u1", "order", 30.0, at=happened, key="o-17")
+    outcomes.happened("u1", "order", 20.0, at=happened, key="o-17")
+    outcomes.happened("u1", "order")
+    first, second, third = told
+    assert first.subject == second.subject != third.subject
+    assert first.payload["at"] == round(happened.timestamp() * 1e6)
+    assert third.payload == {"unit": "u1", "name": "order", "value": 1.0}
