@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from triune.delivery.abtest.model import (
     Kind,
     Metric,
     Role,
+    Segment,
     Source,
     Variant,
 )
@@ -57,6 +59,14 @@ DECLARED = Declaration(
     flag="new-ui",
 )
 
+SEGMENTED = replace(
+    DECLARED,
+    segments=(
+        Segment("country", ("de", "fr"), "context.country"),
+        Segment("new", ("true",), "context.new"),
+    ),
+)
+
 
 class MemoryLog:
     """The part of a ledger that tests read, over the store in memory."""
@@ -77,9 +87,10 @@ class MemoryLog:
         return self.store.last_sequence()
 
 
-def saw(unit: str, variant: str, at: float, run: str = RUN) -> Event:
+def saw(unit: str, variant: str, at: float, run: str = RUN, **context: Any) -> Event:
     """``unit`` saw ``variant`` so many seconds after the start."""
-    payload = {"test": "checkout", "run": run, "unit": unit, "variant": variant}
+    payload: dict[str, Any] = {"test": "checkout", "run": run, "unit": unit, "variant": variant}
+    payload |= {"context": context} if context else {}
     return _event(EXPOSED, "test:checkout", at, payload)
 
 

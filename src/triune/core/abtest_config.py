@@ -195,6 +195,21 @@ class HoldoutTable(StrictTable):
     percent: Percent = Field(description="of all units")
 
 
+class SegmentTable(StrictTable):
+    """``[[tests.<name>.segments]]``: a way to divide the units, for the report."""
+
+    name: TestName = Field(
+        description="unique in the test; of a flag, the name in the evaluation context"
+    )
+    values: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field(
+        strict=False, min_length=1, max_length=50, description="all others count as `other`"
+    )
+    path: str | None = Field(
+        default=None,
+        description="where an exposure's event says it; default: `context.<name>`",
+    )
+
+
 class TestTable(StrictTable):
     """``[tests.<name>]``: an A/B test between variants of a flag, or releases of an endpoint."""
 
@@ -246,6 +261,9 @@ class TestTable(StrictTable):
     )
     non_inferior: bool = Field(
         default=False, description="not worse than the primary metric's margin is enough"
+    )
+    segments: tuple[SegmentTable, ...] = Field(
+        default=(), strict=False, description="in which the metrics are compared as well"
     )
     promote: Promotion = Field(
         default=Promotion.ASK,

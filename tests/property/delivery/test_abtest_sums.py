@@ -8,7 +8,17 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.abtest_facts import NOW, SECOND, START, MemoryLog, reader, saw, stream, told
+from tests.support.abtest_facts import (
+    NOW,
+    SECOND,
+    SEGMENTED,
+    START,
+    MemoryLog,
+    reader,
+    saw,
+    stream,
+    told,
+)
 from triune.delivery.abtest.backends.duckdb import apart, recomputed
 from triune.delivery.abtest.facts import Period
 from triune.ledger.envelope import Event
@@ -18,7 +28,13 @@ SECONDS = st.integers(-20, 150)
 VALUES = st.one_of(
     st.floats(-1e6, 1e6), st.integers(-5, 5), st.booleans(), st.sampled_from([None, "x", 1e300])
 )
-EXPOSURES = st.builds(saw, UNITS, st.sampled_from(["old", "old", "new", "blue"]), SECONDS)
+EXPOSURES = st.builds(
+    lambda unit, variant, at, context: saw(unit, variant, at, **context),
+    UNITS,
+    st.sampled_from(["old", "old", "new", "blue"]),
+    SECONDS,
+    st.sampled_from([{}, {"country": "de"}, {"country": "xx", "new": True}, {"country": ["de"]}]),
+)
 OUTCOMES = st.builds(
     told,
     st.one_of(UNITS, st.just("")),
@@ -42,11 +58,11 @@ def test_stream_and_recomputation_agree(
     with TemporaryDirectory() as folder:
         for at, page in enumerate(pages):
             log.record(page)
-            live = stream(log, Path(folder))  # its end is not known yet
+            live = stream(log, Path(folder), declaration=SEGMENTED)  # its end is not known yet
             while live.step(START + 30 * (at + 1) * SECOND, log.last_sequence(), size) == size:
                 pass
-        found = stream(log, Path(folder), until=end)
+        found = stream(log, Path(folder), until=end, declaration=SEGMENTED)
         for now in (START + 125 * SECOND, NOW):
             found.catch_up(now)
-            exact = recomputed(log, reader(), Period(START, end), now)
+            exact = recomputed(log, reader(SEGMENTED), Period(START, end), now)
             assert apart(found.look()[0], exact) < 1e-9

@@ -34,6 +34,7 @@ variants = [
 planned_units = 400
 minimum_units = 100
 cycle_days = 0
+segments = [{ name = "country", values = ["de"] }]
 [[tests.checkout.metrics]]
 name = "bought"
 kind = "proportion"
@@ -187,6 +188,7 @@ def test_a_report_and_a_dry_run(run: Run, tmp_path: Path) -> None:
     traffic(tmp_path, 600)
     path = Path(run("ab", "report", "checkout").strip())
     assert "the new page sells more" in path.read_text()
+    assert "country=other, new" in path.read_text()
     book = Path(run("ab", "report", "checkout", "--out", str(tmp_path / "it.ipynb")).strip())
     assert json.loads(book.read_text())["nbformat"] == 4
     shown = json.loads(run("ab", "replay", "checkout", "--since", "1h", "--points", "4", "--json"))

@@ -23,6 +23,7 @@ from triune.delivery.abtest.model import (
     Layer,
     Metric,
     Role,
+    Segment,
     Source,
     Variant,
 )
@@ -67,6 +68,10 @@ def of_table(name: str, table: TestTable, holdout: HoldoutTable | None = None) -
         multiplicity=table.multiplicity,
         looks=table.looks,
         non_inferior=table.non_inferior,
+        segments=tuple(
+            Segment(one.name, one.values, one.path or f"context.{one.name}")
+            for one in table.segments
+        ),
     )
 
 

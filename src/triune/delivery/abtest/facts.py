@@ -14,7 +14,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any, NamedTuple
 
-from triune.delivery.abtest.model import Declaration, Field, Fold, Metric, Source
+from triune.delivery.abtest.model import Declaration, Field, Fold, Metric, Segment, Source
 from triune.delivery.accesslog import FAILED, SERVED
 from triune.ledger.envelope import Event
 from triune.ledger.ports import Stored
@@ -35,13 +35,15 @@ class Slot(NamedTuple):
 
 
 class Saw(NamedTuple):
-    """A unit saw a variant. ``values`` has one entry for each slot; None: nothing for that slot."""
+    """A unit saw a variant. ``values`` has one entry for each slot; None: nothing for that slot.
+    ``segments`` are those that the unit is in if this is its first exposure."""
 
     unit: str
     variant: str
     at: int
     sequence: int
     values: tuple[float | None, ...]
+    segments: tuple[str, ...] = ()
 
 
 class Told(NamedTuple):
@@ -145,7 +147,8 @@ class Reader:
         if variant not in self.declaration.shares:
             return Odd("unknown-variant")
         values = self._getters.values(Source.EXPOSURE, payload)
-        return Saw(unit, variant, stored.event.time, stored.sequence, values)
+        segments = tuple(one.label(_at(payload, path)) for one, path in self._segments)
+        return Saw(unit, variant, stored.event.time, stored.sequence, values, segments)
 
     def _told(self, stored: Stored) -> Fact | None:
         event, payload = stored.event, stored.event.payload
@@ -160,6 +163,10 @@ class Reader:
             return Odd("without-unit")
         key = f"{event.subject}\n{payload.get('name', '')}"
         return Told(unit, key, happened(event), stored.sequence, values)
+
+    @cached_property
+    def _segments(self) -> tuple[tuple[Segment, list[str]], ...]:
+        return tuple((one, one.path.split(".")) for one in self.declaration.segments)
 
     @cached_property
     def _getters(self) -> _Getters:

@@ -52,7 +52,8 @@ class ExposureHook(Hook):
             return
         for variant in run.declaration.variants:
             if variant.flag_variant == given:
-                self._exposures.saw(run, unit, variant.name)
+                attributes = context.evaluation_context.attributes
+                self._exposures.saw(run, unit, variant.name, attributes)
 
     def _taken(self, run: Run, unit: str, context: HookContext) -> bool:
         takes = self._takes.get(run.id)

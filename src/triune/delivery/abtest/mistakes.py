@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from triune.core.assignment import TOTAL
 from triune.core.errors import Problem
 from triune.core.mistakes import closest
-from triune.delivery.abtest.model import Declaration, Kind, Method, Metric, Role, Source
+from triune.delivery.abtest.model import OTHER, Declaration, Kind, Method, Metric, Role, Source
 from triune.delivery.flags import definitions
 from triune.delivery.flags.model import Flag
 
@@ -21,12 +21,25 @@ def mistakes(declaration: Declaration) -> list[Problem]:
     """Every mistake that the declaration shows by itself."""
     rules: tuple[Callable[[Declaration], Found], ...] = (
         _where, _variants, _shares, _at_endpoint, _in_flag, _entering, _metrics, _judging,
+        _segments,
     )  # fmt: skip
     return [
         Problem(SOURCE, ".".join(filter(None, ("tests", declaration.name, place))), what, mend)
         for rule in rules
         for place, what, mend in rule(declaration)
     ]
+
+
+def _segments(declared: Declaration) -> Found:
+    for name in _twice([segment.name for segment in declared.segments]):
+        yield "segments", f"the segments {name!r} are there twice", "Keep one of them."
+    for segment in declared.segments:
+        for value in _twice((*segment.values, OTHER)):
+            what = f"{segment.name!r} has the value {value!r} twice"
+            yield "segments", what, f"Keep one; {OTHER!r} is always there."
+        if declared.flag is not None and not segment.path.startswith("context."):
+            what = f"the exposures of a flag have nothing at {segment.path!r}"
+            yield "segments", what, "Leave `path` out: they have what the context says."
 
 
 def _where(declared: Declaration) -> Found:

@@ -190,6 +190,42 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A way to divide the units, by something that the event of their first exposure says.
+
+    Parameters
+    ----------
+    name: unique in the test
+    values: fixed before the test; whatever else there is, is ``other``
+    path: a dotted path into the exposure's payload
+    """
+
+    name: str
+    values: tuple[str, ...]
+    path: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every segment that there may be, e.g. ``country=de``."""
+        return tuple(f"{self.name}={value}" for value in (*self.values, OTHER))
+
+    def label(self, found: object) -> str:
+        """The segment of a unit whose exposure has ``found`` at the path.
+
+        >>> Segment("country", ("de", "fr"), "context.country").label("fr")
+        'country=fr'
+        >>> Segment("new", ("true",), "context.new").label(True)
+        'new=true'
+        """
+        text = str(found).lower() if isinstance(found, bool) else str(found)
+        known = isinstance(found, str | int) and text in self.values
+        return f"{self.name}={text if known else OTHER}"
+
+
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """An A/B test as it was declared.
 
@@ -215,6 +251,7 @@ class Declaration:
     method, alpha, multiplicity: how it is judged
     looks: planned, of a group-sequential test
     non_inferior: the primary metric need not be better, only not worse than its margin
+    segments: in which the metrics are compared as well, for the report
     """
 
     name: str
@@ -238,6 +275,12 @@ class Declaration:
     multiplicity: Multiplicity = Multiplicity.HOLM
     looks: int = 5
     non_inferior: bool = False
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All segments of all kinds."""
+        return tuple(label for segment in self.segments for label in segment.labels)
 
     @property
     def primary(self) -> Metric:

@@ -53,7 +53,7 @@ class Ongoing:
         """A run's sums as they are now."""
         declared = run.declaration
         if period is None:
-            return Tally(declared.metrics, declared.shares), Position()
+            return Tally(declared.metrics, declared.shares, declared.labels), Position()
         with self.stream(run, period) as found:
             return found.look()
 

@@ -328,7 +328,8 @@ class ABTests:
             self.before,
             upto=position.mark,
         )
-        tally = Tally(run.declaration.metrics, run.declaration.shares)
+        declared = run.declaration
+        tally = Tally(declared.metrics, declared.shares, declared.labels)
         tally.exposed.update(standing.readings.exposed)
         tally.counts.update(standing.counts)
         tally.cells = dict(standing.readings.cells)

@@ -74,7 +74,7 @@ class Stream:
 
     def _fresh(self) -> Tally:
         declared = self._reader.declaration
-        return Tally(declared.metrics, declared.shares)
+        return Tally(declared.metrics, declared.shares, declared.labels)
 
     def look(self) -> tuple[Tally, Position]:
         """The sums as they are kept now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from triune.delivery.abtest.cell import Cell, CellKey
@@ -22,14 +22,18 @@ COUNTED: Mapping[str, str] = {
 
 
 class Tally:
-    """All sums of one test. ``exposed`` are units by the variant that they saw first."""
+    """All sums of one test. ``exposed`` are units by the variant that they saw first; ``segments``
+    all that there may be."""
 
-    def __init__(self, metrics: Sequence[Metric], variants: Iterable[str]) -> None:
+    def __init__(
+        self, metrics: Sequence[Metric], variants: Iterable[str], segments: Iterable[str] = ()
+    ) -> None:
         self._metrics = tuple(metrics)
         self.exposed: Counter[str] = Counter(dict.fromkeys(variants, 0))
         self.counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self.cells = {
-            CellKey(metric.name, variant): Cell(metric)
+            CellKey(metric.name, variant, segment): Cell(metric)
+            for segment in ("", *segments)
             for metric in self._metrics
             for variant in self.exposed
         }
@@ -42,18 +46,24 @@ class Tally:
         for place, metric in enumerate(self._metrics):
             before = None if old is None else _row(old, place)
             after = _row(new, place)
-            if before == after and (old is None or old.variant == new.variant):
+            same = old is not None and _where(old) == _where(new)
+            if before == after and (old is None or same):
                 continue
-            if before is not None and after is not None and old and old.variant == new.variant:
-                self._cell(metric, new).replace(before, after)
+            if before is not None and after is not None and same:
+                for cell in self._of(metric, new):
+                    cell.replace(before, after)
                 continue
             if before is not None and old is not None:
-                self._cell(metric, old).remove(before)
+                for cell in self._of(metric, old):
+                    cell.remove(before)
             if after is not None:
-                self._cell(metric, new).add(after)
+                for cell in self._of(metric, new):
+                    cell.add(after)
 
-    def _cell(self, metric: Metric, standing: Standing) -> Cell:
-        return self.cells[CellKey(metric.name, standing.variant or "")]
+    def _of(self, metric: Metric, standing: Standing) -> Iterator[Cell]:
+        """The cells that a unit is in."""
+        for segment in ("", *standing.segments):
+            yield self.cells[CellKey(metric.name, standing.variant or "", segment)]
 
     def _count(self, standing: Standing, sign: int) -> None:
         counts = self.counts
@@ -73,7 +83,8 @@ class Tally:
             "exposed": dict(self.exposed),
             "counts": dict(self.counts),
             "cells": [
-                [key.metric, key.variant, cell.to_json()] for key, cell in self.cells.items()
+                [key.metric, key.variant, key.segment, cell.to_json()]
+                for key, cell in self.cells.items()
             ],
         }
 
@@ -81,8 +92,8 @@ class Tally:
         """Take what :meth:`to_json` wrote."""
         self.exposed.update(Counter(data["exposed"]))
         self.counts.update(Counter(data["counts"]))
-        for metric, variant, cell in data["cells"]:
-            self.cells[CellKey(metric, variant)] = Cell.from_json(cell)
+        for metric, variant, segment, cell in data["cells"]:
+            self.cells[CellKey(metric, variant, segment)] = Cell.from_json(cell)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Tally):
@@ -91,6 +102,10 @@ class Tally:
         return mine == (other.exposed, other.counts, other.cells)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _where(standing: Standing) -> tuple[str | None, tuple[str, ...]]:
+    return standing.variant, standing.segments
 
 
 def _row(standing: Standing, place: int) -> Row | None:

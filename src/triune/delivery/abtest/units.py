@@ -47,6 +47,7 @@ class Unit(msgspec.Struct, array_like=True):
     outside: int = 0
     waiting: int = 0
     before: tuple[float, ...] | None = None
+    segments: tuple[str, ...] = ()
 
 
 class Standing(NamedTuple):
@@ -61,6 +62,7 @@ class Standing(NamedTuple):
     outside: int
     waiting: int
     rows: tuple[Row | None, ...]
+    segments: tuple[str, ...] = ()
 
 
 class Book:
@@ -94,6 +96,7 @@ class Book:
             return False
         moved = unit.variant is None or unit.first != fact.at
         unit.variant, unit.first, unit.sequence = fact.variant, fact.at, fact.sequence
+        unit.segments = fact.segments
         if moved:
             unit.before = None
         return moved
@@ -142,6 +145,7 @@ class Book:
             unit.outside,
             unit.waiting,
             rows,
+            unit.segments,
         )
 
     def _row(self, unit: Unit, metric: Metric, value: int, below: int | None) -> Row | None:

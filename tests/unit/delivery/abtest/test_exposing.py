@@ -12,7 +12,7 @@ from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
 
-from tests.support.abtest_facts import DECLARED
+from tests.support.abtest_facts import DECLARED, SEGMENTED
 from triune.core.errors import Unavailable
 from triune.core.waiting import wait_until
 from triune.delivery.abtest import rules
@@ -63,6 +63,15 @@ class Stage:
 def stage() -> Iterator[Stage]:
     yield Stage()
     api.clear_providers()
+
+
+def test_an_exposure_has_what_the_segments_read_and_nothing_else(stage: Stage) -> None:
+    segmented = replace(LAYERED, segments=SEGMENTED.segments)
+    stage.known["run-1"] = run(segmented)
+    for number in range(20):
+        stage.ask(f"u{number}")
+    assert stage.told
+    assert all(event.payload["context"] == {"country": "de"} for event in stage.told)
 
 
 def test_who_is_treated_is_exposed_once(stage: Stage) -> None:

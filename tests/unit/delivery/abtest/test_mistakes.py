@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.abtest_facts import DECLARED, METRICS
+from tests.support.abtest_facts import DECLARED, METRICS, SEGMENTED
 from triune.delivery.abtest.declaring import of_versions
 from triune.delivery.abtest.mistakes import mistakes
 from triune.delivery.abtest.model import (
@@ -34,6 +34,7 @@ def with_metric(**changes: object) -> Declaration:
 
 
 OLD, NEW = DECLARED.variants
+COUNTRY = SEGMENTED.segments[0]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,13 @@ OLD, NEW = DECLARED.variants
             "two arms get",
         ),
         (replace(DECLARED, salt="a:b"), "salt", "no salt"),
+        (replace(DECLARED, segments=(COUNTRY, COUNTRY)), "segments", "there twice"),
+        (
+            replace(DECLARED, segments=(replace(COUNTRY, values=("de", "other")),)),
+            "segments",
+            "the value 'other' twice",
+        ),
+        (replace(DECLARED, segments=(replace(COUNTRY, path="ip"),)), "segments", "nothing at 'ip'"),
         (replace(DECLARED, layer=Layer("l", 9000, 2000)), "layer", "are no buckets"),
         (replace(DECLARED, layer=Layer("checkout")), "layer", "unlike units"),
         (

@@ -6,8 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.abtest_facts import NOW, SECOND, START, MemoryLog, saw, stream, told
+from tests.support.abtest_facts import (
+    NOW,
+    SECOND,
+    SEGMENTED,
+    START,
+    MemoryLog,
+    reader,
+    saw,
+    stream,
+    told,
+)
+from triune.delivery.abtest.backends.duckdb import apart, recomputed
 from triune.delivery.abtest.cell import CellKey
+from triune.delivery.abtest.facts import Period
+from triune.delivery.abtest.stream import Stream
 from triune.ledger.envelope import Event
 
 
@@ -158,3 +171,20 @@ def test_values_from_before_the_first_exposure(log: MemoryLog, tmp_path: Path) -
     summary = found.look()[0].cells[CellKey("revenue", "new")].summary()
     assert summary.mean.tolist() == [7.0, 5.0]
     assert asked == [{"u": START + 9 * SECOND}, {"u": START + 4 * SECOND}]
+
+
+def test_units_are_in_the_segments_of_their_first_exposure(log: MemoryLog, tmp_path: Path) -> None:
+    log.record([saw("u", "new", 5, country="fr", new=True), told("u", "order", 30, 10)])
+    found = stream(log, tmp_path, declaration=SEGMENTED)
+    found.catch_up(NOW)
+    assert _in_segments(found) == {"": 1, "country=fr": 1, "new=true": 1}
+    log.record([saw("u", "new", 2, country="de"), saw("v", "new", 3, country=None)])
+    found.catch_up(NOW)
+    assert _in_segments(found) == {"": 2, "country=de": 1, "country=other": 1, "new=other": 2}
+    exact = recomputed(log, reader(SEGMENTED), Period(START), NOW)
+    assert apart(found.look()[0], exact) < 1e-9
+
+
+def _in_segments(found: Stream) -> dict[str, int]:
+    cells = found.look()[0].cells.items()
+    return {k.segment: c.n for k, c in cells if (k.metric, k.variant) == ("bought", "new") and c.n}

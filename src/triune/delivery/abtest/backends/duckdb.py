@@ -98,7 +98,8 @@ class _Work:
         """Facts into tables, without those of another time."""
         numbers = "".join(f", s{at} DOUBLE" for at in range(len(self._slots)))
         self._database.execute(
-            f"CREATE TABLE saw (unit VARCHAR, variant VARCHAR, t BIGINT, seq BIGINT{numbers});"
+            f"CREATE TABLE saw (unit VARCHAR, variant VARCHAR, t BIGINT, seq BIGINT{numbers},"
+            " segments VARCHAR[]);"
             f"CREATE TABLE told (unit VARCHAR, key VARCHAR, t BIGINT, seq BIGINT{numbers})"
         )
         facts = self._facts(log, upto)
@@ -130,10 +131,14 @@ class _Work:
     def _insert(self, table: str, facts: Sequence[Saw] | Sequence[Told]) -> None:
         if not facts:
             return
-        first, second, at, sequence, numbers = zip(*facts, strict=True)
+        first, second, at, sequence, numbers = zip(*(fact[:5] for fact in facts), strict=True)
         columns = [pa.array(first), pa.array(second), pa.array(at), pa.array(sequence)]
         columns += [pa.array(column, pa.float64()) for column in zip(*numbers, strict=True)]
         names = ["a", "b", "c", "d", *(f"s{place}" for place in range(len(self._slots)))]
+        if table == "saw":
+            segments = [fact.segments for fact in facts if isinstance(fact, Saw)]
+            columns.append(pa.array(segments, pa.list_(pa.string())))
+            names.append("segments")
         chunk = pa.table(columns, names=names)
         self._database.register("chunk", chunk)
         self._database.execute(f"INSERT INTO {table} SELECT * FROM chunk")  # noqa: S608
@@ -145,7 +150,7 @@ class _Work:
         told = ", ".join(_folds(self._slots, Source.OUTCOME, "t < first + {window}")) or "0 AS no"
         self._database.execute(f"""
             CREATE TABLE firsts AS
-              SELECT unit, variant, t AS first FROM saw
+              SELECT unit, variant, segments, t AS first FROM saw
               QUALIFY row_number() OVER (PARTITION BY unit ORDER BY t, seq) = 1;
             CREATE TABLE seen AS
               SELECT unit, count(*) AS sightings, count(DISTINCT variant) > 1 AS hopped, {seen}
@@ -158,7 +163,7 @@ class _Work:
             CREATE TABLE happened AS
               SELECT unit, {told} FROM latest WHERE t >= first GROUP BY unit;
             CREATE TABLE units AS
-              SELECT f.unit, f.variant, f.first, s.* EXCLUDE (unit), h.* EXCLUDE (unit)
+              SELECT f.unit, f.variant, f.segments, f.first, s.* EXCLUDE (unit), h.* EXCLUDE (unit)
               FROM firsts f JOIN seen s USING (unit) LEFT JOIN happened h USING (unit);
         """)  # noqa: S608
         self._look_back(before)
@@ -216,12 +221,12 @@ class _Work:
     def summaries(self) -> dict[CellKey, Summary]:
         """Number, means and covariances of each metric in each variant."""
         return {
-            CellKey(metric.name, variant): found
+            CellKey(metric.name, variant, segment): found
             for metric in self._metrics
-            for variant, found in self._metric(metric)
+            for variant, segment, found in self._metric(metric)
         }
 
-    def _metric(self, metric: Metric) -> Iterator[tuple[str, Summary]]:
+    def _metric(self, metric: Metric) -> Iterator[tuple[str, str, Summary]]:
         value, below = (None if s is None else self._slots.index(s) for s in slots_of(metric))
         assert value is not None
         deciding = value if below is None else below
@@ -230,11 +235,12 @@ class _Work:
         listed = ", ".join(f"{column} AS c{at}" for at, column in enumerate(columns))
         self._database.execute(f"""
             CREATE OR REPLACE TABLE rows AS
-              SELECT variant, {listed} FROM units LEFT JOIN earlier USING (unit)
+              SELECT variant, segments, {listed} FROM units LEFT JOIN earlier USING (unit)
               WHERE NOT hopped AND {absent}
         """)  # noqa: S608
-        for variant in self._variants:
-            yield variant, self._summary(variant, len(columns))
+        for segment in ("", *self._reader.declaration.labels):
+            for variant in self._variants:
+                yield variant, segment, self._summary(variant, segment, len(columns))
 
     def _columns(self, metric: Metric, value: int, below: int | None) -> Iterator[str]:
         found = f"coalesce(v{value}, 0)"
@@ -255,10 +261,12 @@ class _Work:
             other = metric.covariate_denominator
             yield "1.0" if other is None else f"coalesce(b{names.index(other)}, 0)"
 
-    def _summary(self, variant: str, width: int) -> Summary:
+    def _summary(self, variant: str, segment: str, width: int) -> Summary:
+        inside = "FROM rows WHERE variant = ? AND (? = '' OR list_contains(segments, ?))"
+        which = [variant, segment, segment]
         averages = ", ".join(f"favg(c{at})" for at in range(width))
-        query = f"SELECT count(*), {averages} FROM rows WHERE variant = ?"  # noqa: S608
-        row = self._database.execute(query, [variant]).fetchone()
+        query = f"SELECT count(*), {averages} {inside}"
+        row = self._database.execute(query, which).fetchone()
         assert row is not None
         n, mean = int(row[0]), np.array([value or 0.0 for value in row[1:]])
         cov = np.zeros((width, width))
@@ -266,8 +274,8 @@ class _Work:
             pairs = [(i, j) for i in range(width) for j in range(i, width)]
             products = ", ".join(f"fsum((c{i} - ?) * (c{j} - ?))" for i, j in pairs)
             values = [float(mean[place]) for pair in pairs for place in pair]
-            query = f"SELECT {products} FROM rows WHERE variant = ?"  # noqa: S608
-            found = self._database.execute(query, [*values, variant]).fetchone()
+            query = f"SELECT {products} {inside}"
+            found = self._database.execute(query, [*values, *which]).fetchone()
             assert found is not None
             for (i, j), total in zip(pairs, found, strict=True):
                 cov[i, j] = cov[j, i] = total / (n - 1)
