@@ -85,6 +85,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[tests.<name>.metrics]]": config.TestMetricTable,
     "[tests.<name>.metrics.denominator]": config.FieldTable,
     "[tests.<name>.layer]": config.SliceTable,
+    "[[tests.<name>.segments]]": config.SegmentTable,
     "[holdout]": config.HoldoutTable,
     "[services.<name>]": config.ServiceTable,
     "[loop]": config.LoopTable,

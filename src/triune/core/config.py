@@ -25,6 +25,7 @@ from pydantic import (
 from triune.core.abtest_config import (
     FieldTable,
     HoldoutTable,
+    SegmentTable,
     SliceTable,
     TestMetricTable,
     TestName,
@@ -397,6 +398,7 @@ _OF_TEST: dict[str, type[BaseModel]] = {
     "metrics": TestMetricTable,
     "variants": TestVariantTable,
     "layer": SliceTable,
+    "segments": SegmentTable,
 }
 
 
