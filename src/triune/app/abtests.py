@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from triune.app import rollouts
 from triune.core.errors import Refused
 from triune.delivery.abtest import declaring
-from triune.delivery.abtest.endpoints import Endpoints
-from triune.delivery.abtest.service import ABTests, Declared
-from triune.delivery.releases import settings
+from triune.delivery.abtest.declaring import Declared
+from triune.delivery.abtest.register import Register
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from triune.data.features.asof import Source
     from triune.delivery.abtest.exposing import Outcomes, Running
     from triune.delivery.abtest.hook import ExposureHook
+    from triune.delivery.abtest.service import ABTests
 
 
 def folder(workspace: Workspace) -> Path:
@@ -29,8 +28,18 @@ def folder(workspace: Workspace) -> Path:
     return workspace.state / "tests"
 
 
+def register(context: Context) -> Register:
+    """The A/B tests of a workspace as the ledger has them: what only that needs stays quick."""
+    return Register(context.ledger, context.workspace.name, context.flags)
+
+
 def use_cases(context: Context) -> ABTests:
     """The A/B tests of a workspace."""
+    from triune.app import rollouts
+    from triune.delivery.abtest.endpoints import Endpoints
+    from triune.delivery.abtest.service import ABTests
+    from triune.delivery.releases import settings
+
     workspace = context.workspace
     taken = rollouts.use_cases(context)
     return ABTests(
@@ -63,8 +72,8 @@ def exposure_hook(context: Context) -> tuple[ExposureHook, Running]:
     from triune.delivery.abtest.exposing import Exposures, Running
     from triune.delivery.abtest.hook import ExposureHook
 
-    tests = context.abtests
-    running = Running(lambda: {run.id: run for run in tests.runs().running}).start()
+    known = register(context)
+    running = Running(lambda: {run.id: run for run in known.runs().running}).start()
     exposures = Exposures(context.ledger.append, context.workspace.name)
     return ExposureHook(running, exposures), running
 

@@ -171,7 +171,9 @@ class Context:
         return Flags(self.ledger, self.workspace.name, in_use=self._user_of_flag)
 
     def _user_of_flag(self, key: str) -> str | None:
-        return self.abtests.using(key)
+        from triune.app import abtests
+
+        return abtests.register(self).using(key)
 
     @cached_property
     def abtests(self) -> ABTests:

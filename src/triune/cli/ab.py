@@ -213,9 +213,11 @@ def replay(
 @app.command("list")
 def list_tests(*, as_json: bool = JSON_OPTION) -> None:
     """List the tests: those that triune.toml declares, and those that ran."""
-    with _tests() as tests:
-        known = {run.name: run for run in tests.runs().all}
-        declared = tests.declared()
+    from triune.app import abtests
+
+    with opened() as context:
+        known = {run.name: run for run in abtests.register(context).runs().all}
+        declared = abtests.declared(context.workspace)
     rows = [
         (run.name, run.stage.value, _compared(run.declaration), when(run.started), run.winner or "")
         for run in known.values()
@@ -238,12 +240,14 @@ def history(
     name: str = typer.Argument("", help="Only this test."), *, as_json: bool = JSON_OPTION
 ) -> None:
     """List what was started, stopped and decided, the newest first: who, when, why."""
+    from triune.app import abtests
     from triune.cli import ab_view
 
-    with _tests() as tests:
-        if name:
-            tests.runs().find(name)
-        found = [run for run in tests.runs().all if name in ("", run.name)]
+    with opened() as context:
+        runs = abtests.register(context).runs()
+    if name:
+        runs.find(name)
+    found = [run for run in runs.all if name in ("", run.name)]
     ab_view.show_history(found[::-1], as_json=as_json)
 
 

@@ -11,8 +11,8 @@ from triune.core.abtest_config import Better, Kind
 
 if TYPE_CHECKING:
     from triune.app.context import Context
+    from triune.delivery.abtest.declaring import Declared
     from triune.delivery.abtest.model import Declaration
-    from triune.delivery.abtest.service import Declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def declared(context: Context, words: Words) -> Declared:
     ------
     NotFound: ``test-undeclared``, ``flag-unknown``.
     """
-    from triune.delivery.abtest.service import Declared
+    from triune.delivery.abtest.declaring import Declared
 
     if not words.a and not words.b:
         found = context.abtests.find(words.target)

@@ -38,7 +38,8 @@ def show_started(run: Run, *, as_json: bool) -> None:
         print_json(_run(run))
         return
     print_facts(_declared(run.declaration), title=f"{run.name}: started")
-    typer.echo(f"next: triune ab status {run.name}")
+    typer.echo("next: triune up (its service `tests` keeps the test live)")
+    typer.echo(f"      triune ab status {run.name}")
     if run.rollout is not None:
         typer.echo(f"      triune rollout watch {run.declaration.endpoint}")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from triune.core.abtest_config import (
     FieldTable,
     HoldoutTable,
+    Promotion,
     TestMetricTable,
     TestTable,
     TestVariantTable,
@@ -37,6 +39,14 @@ _FOLDS = {
 }
 LATENCY_MARGIN = 0.10
 """How much slower a candidate's answers may be by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A test as ``triune.toml`` has it, and what follows when a variant has won."""
+
+    declaration: Declaration
+    promotion: Promotion = Promotion.ASK
 
 
 def of_table(name: str, table: TestTable, holdout: HoldoutTable | None = None) -> Declaration:

@@ -37,6 +37,11 @@ class Register:
         """All tests that ever ran."""
         return runs.fold(self.log.select(Query(kind=runs.KIND)))
 
+    def using(self, flag: str) -> str | None:
+        """The test that a flag is in, in words."""
+        found = [run for run in self.runs().running if run.declaration.flag == flag]
+        return f"the A/B test {found[0].name!r}" if found else None
+
     def start(self, declaration: Declaration, payload: Mapping[str, Any], actor: str) -> Run:
         """Record the beginning of a test, its rule in its flag.
 

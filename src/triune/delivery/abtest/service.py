@@ -18,6 +18,7 @@ from triune.core.mistakes import closest
 from triune.delivery.abtest import rules, runs
 from triune.delivery.abtest.analysis import analyse
 from triune.delivery.abtest.decide import Action, Decision, decide
+from triune.delivery.abtest.declaring import Declared
 from triune.delivery.abtest.facts import Period, Reader
 from triune.delivery.abtest.findings import Analysis
 from triune.delivery.abtest.mistakes import mistakes
@@ -43,14 +44,6 @@ POINTS = 40
 """Moments at which a test is looked at for a drawing, or a dry run."""
 
 DAY_US = 86_400_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A test as ``triune.toml`` has it, and what follows when a variant has won."""
-
-    declaration: Declaration
-    promotion: Promotion = Promotion.ASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,11 +291,6 @@ class ABTests:
         if period is None:
             return 0
         return self.ongoing.catch_up(run, period, microseconds(self.clock.now()), most=most)
-
-    def using(self, flag: str) -> str | None:
-        """The test that a flag is in, in words."""
-        found = [run for run in self.runs().running if run.declaration.flag == flag]
-        return f"the A/B test {found[0].name!r}" if found else None
 
     def plan(self, declaration: Declaration) -> Expected:
         """What a test would take at the present traffic. Raises `ConfigError`: its mistakes."""
