@@ -7,6 +7,7 @@
   planned sizes. The share of runs that show it by then must be at least that of GrowthBook's
   sequential defaults, less three standard errors of the difference. Ours alone with arms of 9 to
   1, where theirs finds what is not there.
+- Quantiles, from histograms, with an eighth of the runs.
 - CUPED: the variance of the effect over runs, against 1 - rho^2 of that without, within three
   standard errors; and what the analysis itself says is left.
 
@@ -39,6 +40,8 @@ from bench.abtests.worlds import BUYERS, SPREAD, WORLDS, World
 from triune.delivery.abtest import arms
 from triune.delivery.abtest.cell import Cell
 from triune.delivery.abtest.model import Kind, Metric
+from triune.stats import quantile_ab
+from triune.stats.log_bins import WIDTH
 from triune.stats.sample_size import effect_of, reach
 
 SEED = 20_261_201
@@ -153,6 +156,35 @@ def _effect(world: World, planned: int) -> float:
     return effect_of(p * (1.0 - p), 2 * planned, z=z, power=POWER, share=share)
 
 
+def quantiles(runs: int, only: str) -> Iterator[Result]:
+    """Times of log-normal units, alike or 8 % slower, with a look after every 200 units an arm."""
+    runs = min(runs // 8, 400)
+    for at, (q, slower) in enumerate(((0.5, 1.0), (0.9, 1.0), (0.5, 1.08), (0.9, 1.08))):
+        row = f"quantile {q}" + ("" if slower == 1.0 else ", +8 %; 10000 an arm")
+        if only not in row:
+            continue
+        draw = np.random.default_rng(SEED + 300 + at)
+        first = np.array([_first_apart(draw, q, slower) for _ in range(runs)])
+        share = float((first > 0).mean())
+        bar = ALPHA + 3.0 * math.sqrt(ALPHA * (1.0 - ALPHA) / runs) if slower == 1.0 else None
+        passed = None if bar is None else share <= bar
+        part = "alike" if slower == 1.0 else "differ"
+        yield Result(part, row, "triune", runs, share, _median(first, 50), bar, passed)
+
+
+def _first_apart(draw: np.random.Generator, q: float, slower: float) -> int:
+    """The look, from 1 to 50, at which the quantiles are shown to differ; 0: never."""
+    times = draw.lognormal(3.0, 0.6, (2, 10_000)) * [[1.0], [slower]]
+    places = np.floor(np.log(times) / WIDTH).astype(int)
+    places -= places.min()
+    width = places.max() + 1
+    for look in range(1, 51):
+        counts = [np.bincount(arm[: look * 200], minlength=width) for arm in places]
+        if quantile_ab.p_value_of_counts(counts[0], counts[1], q, 10_000) <= ALPHA:
+            return look
+    return 0
+
+
 def known_before(runs: int, only: str) -> Iterator[Result]:
     """The variance that is left of the effect's, over runs and as the analysis says."""
     metric = Metric("m", Kind.MEAN, covariate="u:m")
@@ -226,6 +258,7 @@ def simulate(runs: int, only: str = "") -> list[Result]:
     return [
         *nothing_to_find(runs, only),
         *something_to_find(runs, only),
+        *quantiles(runs, only),
         *known_before(runs, only),
     ]
 
