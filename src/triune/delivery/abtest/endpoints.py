@@ -19,6 +19,8 @@ from triune.delivery.state import SENTENCES, Phase
 from triune.ledger.ports import Query
 
 STEPPED = "rollout.stepped"
+_ENDS = ("rollout.switched", "rollout.rolled-back")
+_SLACK_US = 1_000_000
 _DAY = 86_400.0
 
 
@@ -92,16 +94,24 @@ class Endpoints:
         ids = (now.rollout, now.pending and now.pending.rollout, now.last and now.last.rollout)
         return rollout in ids
 
-    def since(self, declaration: Declaration, release: str, rollout: str) -> int | None:
-        """When the candidate had all of its units; microseconds since 1970."""
-        share = declaration.candidates[0].share
-        for stored in self.rollouts.conductor.tools.log.select(
-            Query(kind=STEPPED, subject=release)
-        ):
-            payload = stored.event.payload
-            if payload["rollout"] == rollout and payload["weight"] == share:
-                return stored.event.time
-        return None
+    def had(self, declaration: Declaration, release: str, rollout: str) -> tuple[int, int | None]:
+        """From when until when the candidate had all of its units; microseconds since 1970.
+
+        The end is a second before it is told: a move acts first.
+        """
+        share, since, until = declaration.candidates[0].share, 0, None
+        for kind in (STEPPED, *_ENDS):
+            for stored in self.rollouts.conductor.tools.log.select(
+                Query(kind=kind, subject=release)
+            ):
+                payload, time = stored.event.payload, stored.event.time
+                if payload["rollout"] != rollout:
+                    continue
+                if kind != STEPPED:
+                    until = time - _SLACK_US if until is None else min(until, time - _SLACK_US)
+                elif payload["weight"] == share and not since:
+                    since = time
+        return since, until
 
     def serving(self, declaration: Declaration, rollout: str) -> Serving:
         """Whether the candidate gets its units, in words."""

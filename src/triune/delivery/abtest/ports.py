@@ -90,8 +90,9 @@ class Endpoints(Protocol):
         """Bring the candidate to its units. May be called again."""
         ...
 
-    def since(self, declaration: Declaration, release: str, rollout: str) -> int | None:
-        """When the candidate had all of its units; microseconds since 1970."""
+    def had(self, declaration: Declaration, release: str, rollout: str) -> tuple[int, int | None]:
+        """From when (0: not yet) until when (None: it has) the candidate had all of its units;
+        microseconds since 1970."""
         ...
 
     def serving(self, declaration: Declaration, rollout: str) -> Serving:

@@ -217,6 +217,7 @@ class ABTests:
                 f"the test {name!r} has no variant {chosen!r}",
                 hint=closest(chosen, list(stands.run.declaration.shares)),
             )
+        self._check_there(stands.run, chosen)
         payload = {
             "reason": reason or decision.reason,
             "verdict": decision.verdict.value,
@@ -230,6 +231,20 @@ class ABTests:
             },
         }
         return self._end(name, runs.DECIDED, payload, chosen, actor)
+
+    def _check_there(self, run: Run, winner: str) -> None:
+        """A candidate whose rollout is over cannot be promoted by it."""
+        if run.rollout is None or winner in (NOBODY, run.declaration.control):
+            return
+        serving = self.endpoints.serving(run.declaration, run.rollout)
+        if serving.over:
+            raise Refused(
+                "test-candidate-gone",
+                f"{winner!r} gets no units any more: {serving.words}",
+                context=run.name,
+                hint="Bring it there by itself: "
+                f"`triune rollout start {run.declaration.endpoint} {_candidate(run)}`.",
+            )
 
     def mend(self, run: Run) -> None:
         """Make an endpoint what the test's events say; nothing to do when it is so."""
@@ -282,8 +297,9 @@ class ABTests:
         """When exposures count; None while the candidate has not got its units."""
         if run.rollout is None:
             return Period(run.since, run.until)
-        since = self.endpoints.since(run.declaration, _candidate(run), run.rollout)
-        return None if since is None else Period(since, run.until)
+        since, until = self.endpoints.had(run.declaration, _candidate(run), run.rollout)
+        ends = [end for end in (until, run.until) if end is not None]
+        return Period(since, min(ends, default=None)) if since else None
 
     def catch_up(self, run: Run, *, most: int | None = None) -> int:
         """Bring a run's sums up to the log; events read, -1 when another process does it."""
@@ -361,7 +377,7 @@ class ABTests:
         return found
 
     def _alarm(self, run: Run) -> str:
-        if run.rollout is None or not run.running:
+        if run.rollout is None or run.stage is runs.Stage.DECIDED:
             return ""
         serving = self.endpoints.serving(run.declaration, run.rollout)
         return serving.words if serving.over else ""

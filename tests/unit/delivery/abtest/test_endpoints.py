@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from triune.delivery.flags.service import Flags
 from triune.delivery.rollout.model import Ticket
 from triune.delivery.state import Arm, Colour, EndpointState, Phase
 from triune.ledger.envelope import Event, event
+from triune.ledger.ports import Query
 from triune.ledger.service import Ledger
 
 DECLARED = of_versions(ENDPOINT, 3, 4, outcome="late")
@@ -75,6 +77,10 @@ class Table(Tabletop):
         self.log.flush()  # type: ignore[attr-defined]
         return ticket
 
+    def predictions(self) -> list[Event]:
+        ledger: Ledger = self.log  # type: ignore[assignment]
+        return [s.event for s in ledger.select(Query(kind="prediction.served"))]
+
     def answers(self, run: Run, units: range, late: float = 1.0) -> None:
         """Each unit is answered by its arm, 3 with 0.3 and 4 with 0.8, and is late."""
         events: list[Event] = []
@@ -105,6 +111,13 @@ class Table(Tabletop):
                 ),
             ]
         self.log.record(events)
+
+
+def replace_variant(served: Event, run: Run) -> Event:
+    """The same unit, answered by control afterwards."""
+    control = next(ref for ref, name in run.arms.items() if name == "a")
+    payload = {**served.payload, "release": control}
+    return event(served.kind, f"prediction:{new_id()}", workspace="table", payload=payload)
 
 
 @pytest.fixture
@@ -193,6 +206,24 @@ def test_harm_rolls_back_and_the_test_says_so(table: Table) -> None:
     standing = table.tests.status(run.name)
     assert "rolled-back" in standing.readings.alarm
     assert "an alarm is active" in " ".join(standing.decision.lacking)
+
+
+def test_units_that_went_back_with_the_candidate_are_no_hoppers(table: Table) -> None:
+    run = table.started()
+    table.answers(run, range(100))
+    time.sleep(1.1)  # the second before the end is told does not count
+    table.rollouts.abort(ENDPOINT, "customers call")
+    table.log.flush()  # type: ignore[attr-defined]
+    back = [replace_variant(one, run) for one in table.predictions()]
+    table.log.record(back)
+    standing = table.tests.status(run.name)
+    assert standing.counts["hopped"] == 0
+    assert standing.counts["units"] == 100
+    table.tests.stop(run.name, "it was taken back")
+    with pytest.raises(Refused) as gone:
+        table.tests.decide(run.name, "all the same", winner="b")
+    assert gone.value.reference == "test-candidate-gone"
+    assert table.tests.decide(run.name, "so be it", winner="").winner is None
 
 
 def test_a_start_whose_command_died_goes_on(table: Table) -> None:
