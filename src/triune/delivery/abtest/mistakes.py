@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from triune.core.assignment import TOTAL
-from triune.core.errors import Problem
+from triune.core.errors import ConfigError, Problem
 from triune.core.mistakes import closest
 from triune.delivery.abtest.model import OTHER, Declaration, Kind, Method, Metric, Role, Source
 from triune.delivery.flags import definitions
-from triune.delivery.flags.model import Flag
 
 SOURCE = "triune.toml"
 Found = Iterator[tuple[str, str, str]]
@@ -133,9 +133,16 @@ def _entering(declared: Declaration) -> Found:
     if declared.layer and declared.holdout and declared.layer.name == declared.holdout.name:
         yield "layer", "has the salt of the holdout", "Give them different names."
     if declared.eligibility is not None:
-        flag = Flag(declared.name, True, {"in": True}, targeting=declared.eligibility)
-        for problem in definitions.check(flag):
-            place = problem.key.removeprefix(f"flags.{declared.name}.targeting").strip(".")
+        yield from _eligibility(declared.eligibility)
+
+
+def _eligibility(rule: Any) -> Found:
+    flag = {"state": "ENABLED", "variants": {"in": True}, "targeting": rule}
+    try:
+        definitions.read({"flags": {"f": flag}})
+    except ConfigError as error:
+        for problem in error.problems:
+            place = problem.key.removeprefix("flags.f.targeting").strip(".")
             yield f"eligibility{'.' if place else ''}{place}", problem.what, problem.mend
 
 

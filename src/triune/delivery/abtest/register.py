@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from triune.core.errors import Conflict, Refused
@@ -11,7 +11,7 @@ from triune.delivery.abtest import rules, runs
 from triune.delivery.abtest.model import Declaration
 from triune.delivery.abtest.ports import Log
 from triune.delivery.abtest.runs import Run, Runs
-from triune.delivery.flags import changes, edits
+from triune.delivery.flags import changes
 from triune.delivery.flags.changes import Why
 from triune.delivery.flags.model import Flag
 from triune.delivery.flags.service import Flags, FlagSet
@@ -123,41 +123,51 @@ class Register:
         )
 
     def _split(self, declaration: Declaration, run: str, reason: str, actor: str) -> list[Event]:
-        """The flag with the test's rule."""
+        """The flag with the test's rule.
+
+        Raises `Refused` (``test-flag-protected``): nobody has approved the change.
+        """
         if declaration.flag is None:
             return []
         now = self.flags.current()
         before = now.find(declaration.flag)
+        if now.state(before.key).approvals:
+            raise Refused(
+                "test-flag-protected",
+                f"changes of the flag {before.key!r} need others' approval, and a test changes it",
+                hint=f"Let them lift it for the test: `triune flags protect {before.key} 0`.",
+            )
         after = rules.put_in(before, declaration, run)
-        words = f"A/B test {declaration.name} starts: {reason}"
-        return [self._flag_changed(now, before, after, words, actor)]
+        why = Why("test", f"A/B test {declaration.name} starts: {reason}", actor)
+        return [self._flag_changed(now, before, after, why)]
 
     def _settled(self, run: Run, winner: str, reason: str, actor: str) -> list[Event]:
         """The flag without the test's rule, with the winner for its default; nothing when it is
-        gone, or so already."""
+        gone, or so already. One that was protected meanwhile becomes what it was before: its
+        default is a change that others approve."""
         declared = run.declaration
         now = self.flags.current()
         before = now.flags.get(declared.flag or "")
         if before is None:
             return []
         after = rules.taken_out(before, declared, run.id)
+        protected = bool(now.state(before.key).approvals)
         won = next((v.flag_variant for v in declared.candidates if v.name == winner), None)
-        if won is not None and won in after.variants:
-            after = edits.defaulting(after, won)
+        if won is not None and won in after.variants and not protected:
+            after = replace(after, default=won)
         if after == before:
             return []
-        words = f"A/B test {run.name} ends: {reason}"
-        return [self._flag_changed(now, before, after, words, actor)]
+        why = Why("test", f"A/B test {run.name} ends: {reason}", actor, forced=protected)
+        return [self._flag_changed(now, before, after, why)]
 
-    def _flag_changed(
-        self, now: FlagSet, before: Flag, after: Flag, reason: str, actor: str
-    ) -> Event:
+    def _flag_changed(self, now: FlagSet, before: Flag, after: Flag, why: Why) -> Event:
+        state = now.state(before.key)
         return changes.told(
             before.key,
             now.numbers[before.key] + 1,
-            before,
-            after,
-            why=Why("test", reason, actor),
+            state,
+            state._replace(flag=after),
+            why=why,
             workspace=self.workspace,
         )
 

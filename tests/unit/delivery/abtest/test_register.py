@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.abtest_facts import DECLARED, MemoryLog
 from triune.core.abtest_config import Promotion
-from triune.core.errors import Conflict
+from triune.core.errors import Conflict, Refused
 from triune.delivery.abtest import runs
 from triune.delivery.abtest.register import Register
 from triune.delivery.flags.model import Flag
@@ -99,3 +99,19 @@ def test_events_read_back_as_they_were(log: Interrupted) -> None:
     found = Register(log, "shop", Flags(log, "shop")).runs().find("checkout")
     assert found == run
     assert found.declaration == DECLARED
+
+
+def test_a_protected_flag_is_changed_by_those_who_approve(log: Interrupted) -> None:
+    flags = Flags(log, "shop")
+    run = start(log)
+    flags.protect("new-ui", 1, "it earns money")
+    with pytest.raises(Conflict):
+        start(log)
+    ended = {"reason": "it is", "verdict": "pass", "winner": "new", "found": {}, "run": run.id}
+    Register(log, "shop", flags).end(run.name, runs.DECIDED, ended, "new", "user:ada")
+    now = flags.current()
+    assert now.find("new-ui") == Flag("new-ui", True, {"on": True, "off": False}, "off")
+    assert flags.history("new-ui")[0].forced
+    with pytest.raises(Refused) as protected:
+        start(log, replace(DECLARED, name="again"))
+    assert protected.value.reference == "test-flag-protected"
