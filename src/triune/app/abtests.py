@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from triune.core.workspace import Workspace
     from triune.data.features.asof import Source
     from triune.delivery.abtest.exposing import Outcomes, Running
+    from triune.delivery.abtest.findings import Compared
     from triune.delivery.abtest.hook import ExposureHook
     from triune.delivery.abtest.service import ABTests
+    from triune.delivery.abtest.standing import TestStanding
 
 
 def folder(workspace: Workspace) -> Path:
@@ -85,6 +87,19 @@ def outcomes(context: Context) -> Outcomes:
     return Outcomes(context.ledger.append, context.workspace.name)
 
 
+def in_segments(standing: TestStanding) -> Mapping[str, Sequence[Compared]]:
+    """Each metric in every segment; nothing where none was declared."""
+    from triune.delivery.abtest.analysis import by_segment
+
+    declaration, due = standing.run.declaration, standing.analysis.due
+    if not declaration.segments:
+        return {}
+    return {
+        metric.name: by_segment(declaration, standing.readings, metric.name, due=due)
+        for metric in declaration.metrics
+    }
+
+
 def write_report(context: Context, name: str, path: Path) -> Path:
     """The report of a test's latest run as an HTML page, or as a notebook where the path ends in
     ``.ipynb``; returns where it lies.
@@ -96,7 +111,6 @@ def write_report(context: Context, name: str, path: Path) -> Path:
     from triune.app.report.abtest import TestReport, to_html
     from triune.app.report.abtest_notebook import to_notebook
     from triune.core.files import write_atomic
-    from triune.delivery.abtest.analysis import by_segment
     from triune.delivery.abtest.explain import explain
 
     tests = context.abtests
@@ -111,13 +125,7 @@ def write_report(context: Context, name: str, path: Path) -> Path:
             explain(run.declaration, standing.analysis, standing.decision, standing.readings)
         ),
         analyses=tuple(look.analysis for look in looks) or (standing.analysis,),
-        segments={
-            metric.name: by_segment(
-                run.declaration, standing.readings, metric.name, due=standing.analysis.due
-            )
-            for metric in run.declaration.metrics
-            if run.declaration.segments
-        },
+        segments=in_segments(standing),
         troubles=standing.troubles,
     )
     write_atomic(path, to_notebook(report) if path.suffix == ".ipynb" else to_html(report))

@@ -116,15 +116,18 @@ def status(
     exact: bool = typer.Option(
         False, "--exact", help="Compute everything anew from the ledger, and compare."
     ),
+    segments: bool = typer.Option(False, "--segments", help="Every metric in every segment."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show a test as it stands: units, metrics, what follows, and what is wrong."""
+    from triune.app.abtests import in_segments
     from triune.cli import ab_view
 
     with _tests() as tests:
         standing = tests.status(name)
         compared = tests.compare(standing) if exact else None
-    ab_view.show(standing, compared, as_json=as_json)
+    found = in_segments(standing) if segments else None
+    ab_view.show(standing, compared, found, as_json=as_json)
 
 
 @app.command()

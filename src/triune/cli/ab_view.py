@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -54,10 +54,16 @@ def show_ended(run: Run, *, as_json: bool) -> None:
         typer.echo(f"{run.name}: {run.stage.value} ({run.why})")
 
 
-def show(standing: TestStanding, checked: Checked | None, *, as_json: bool) -> None:
+def show(
+    standing: TestStanding,
+    checked: Checked | None,
+    segments: Mapping[str, Sequence[Compared]] | None = None,
+    *,
+    as_json: bool,
+) -> None:
     """A test as it stands."""
     if as_json:
-        print_json(as_dict(standing, checked))
+        print_json(as_dict(standing, checked, segments))
         return
     from triune.delivery.abtest.explain import explain
 
@@ -69,6 +75,8 @@ def show(standing: TestStanding, checked: Checked | None, *, as_json: bool) -> N
         keep=2,
         first_out=("units", "p"),
     )
+    if segments is not None:
+        _show_segments(segments)
     typer.echo()
     run = standing.run
     for words in explain(run.declaration, standing.analysis, standing.decision, standing.readings):
@@ -79,7 +87,26 @@ def show(standing: TestStanding, checked: Checked | None, *, as_json: bool) -> N
         typer.echo(_checked(checked))
 
 
-def as_dict(standing: TestStanding, checked: Checked | None = None) -> dict[str, Any]:
+def _show_segments(segments: Mapping[str, Sequence[Compared]]) -> None:
+    typer.echo()
+    print_table(
+        ("segment", "metric", "variant", "units", "effect", "adjusted p", "finding"),
+        [
+            (one.segment, row[0], row[1], row[2], row[5], _number(one.p_adjusted), row[7])
+            for rows in segments.values()
+            for one in rows
+            for row in (_row(one),)
+        ],
+        empty="the test declares no segments",
+        keep=3,
+    )
+
+
+def as_dict(
+    standing: TestStanding,
+    checked: Checked | None = None,
+    segments: Mapping[str, Sequence[Compared]] | None = None,
+) -> dict[str, Any]:
     """A test as ``--json`` has it."""
     return {
         **_run(standing.run),
@@ -91,6 +118,7 @@ def as_dict(standing: TestStanding, checked: Checked | None = None) -> dict[str,
         "decision": _plain(standing.decision),
         "troubles": list(standing.troubles),
         **({} if checked is None else {"exact": _plain(checked)}),
+        **({} if segments is None else {"segments": _plain(segments)}),
     }
 
 

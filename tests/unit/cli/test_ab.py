@@ -112,6 +112,12 @@ def test_the_life_of_a_test(run: Run, tmp_path: Path) -> None:
     assert "better" in shown
     found = json.loads(run("ab", "status", "checkout", "--json"))
     assert found["decision"]["action"] == "promote"
+    assert "country=other" in run("ab", "status", "checkout", "--segments")
+    parts = json.loads(run("ab", "status", "checkout", "--segments", "--json"))["segments"]
+    assert {(p["segment"], p["finding"]) for p in parts["bought"]} == {
+        ("country=de", "not yet"),
+        ("country=other", "better"),
+    }
     assert found["counts"]["units"] == sum(found["exposed"].values())
     assert "used by the A/B test" in run("flags", "remove", "new-ui", "-m", "tidy", code=6)
     assert "new won" in run("ab", "decide", "checkout")
