@@ -49,11 +49,12 @@ def declared(context: Context, words: Words) -> Declared:
         if not given:
             raise typer.BadParameter("both arms are needed", param_hint=option)
     at_endpoint = words.target in context.workspace.config.endpoints
-    made = _of_versions(context, words) if at_endpoint else _of_variants(context, words)
-    return Declared(_changed(made, words))
+    made = _of_versions(words) if at_endpoint else _of_variants(context, words)
+    changed = _changed(made, words)
+    return Declared(changed if words.units else context.abtests.sized(changed))
 
 
-def _of_versions(context: Context, words: Words) -> Declaration:
+def _of_versions(words: Words) -> Declaration:
     from triune.delivery.abtest.declaring import of_versions
 
     return of_versions(

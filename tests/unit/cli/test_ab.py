@@ -11,6 +11,7 @@ import pytest
 
 from triune.app.context import Context
 from triune.cli.main import main
+from triune.core.ids import new_id
 from triune.core.workspace import Workspace
 from triune.delivery.abtest.facts import EXPOSED, OBSERVED
 from triune.ledger.envelope import event
@@ -19,6 +20,9 @@ Run = Callable[..., str]
 CONFIG = """
 [workspace]
 name = "shop"
+
+[endpoints."flights/delay"]
+model = "delay"
 
 [holdout]
 percent = 5
@@ -203,3 +207,29 @@ def test_a_report_and_a_dry_run(run: Run, tmp_path: Path) -> None:
     assert sum(shown[-1]["exposed"].values()) > 50
     assert "in the end" in run("ab", "replay", "checkout", "--since", "1h", "--points", "2")
     assert "is not before" in run("ab", "replay", "checkout", "--since", "2100-01-01", code=2)
+
+
+def test_two_versions_at_an_endpoint_by_their_numbers(run: Run, tmp_path: Path) -> None:
+    context, events = Context(Workspace(tmp_path)), []
+    for number in range(400):
+        about = {"endpoint": "flights/delay", "unit": f"N{number}"}
+        prediction = new_id()
+        subject = f"prediction:{prediction}"
+        served = {**about, "release": "release:flights-delay@0", "duration_ms": 2.0 + number % 3}
+        told = {**about, "name": "late", "value": number % 2, "predicted": 0.4}
+        events += [
+            event("prediction.served", subject, workspace="shop", payload=served),
+            event("outcome.observed", subject, workspace="shop", payload=told),
+        ]
+    context.ledger.record(events)
+    context.close()
+    target = ("flights/delay", "--a", "3", "--b", "4")
+    shown = json.loads(run("ab", "plan", *target, "--json"))
+    assert shown["values"]["squared-error"] == pytest.approx(0.26)
+    assert shown["values"]["latency-ms"] == pytest.approx(3.0, abs=0.01)
+    words = run("ab", "start", *target, "--dry-run")
+    assert "flights/delay: b / a" in words
+    assert "10000 units an arm" not in run("ab", "start", *target, "--units", "50", "--dry-run")
+    assert "model-not-found" in run("ab", "start", *target, "-m", "is it?", code=5)
+    assert "no version" in run("ab", "start", "flights/delay", "--a", "x", "--b", "4", code=2)
+    assert "there are no" not in run("ab", "list")

@@ -13,6 +13,7 @@ from triune.core.errors import Conflict, NotFound, Refused
 from triune.delivery.abtest.model import Declaration, Variant
 from triune.delivery.abtest.ports import Serving
 from triune.delivery.releases import Releases
+from triune.delivery.rollout.conductor import check_free
 from triune.delivery.rollout.model import Ticket
 from triune.delivery.rollout.service import Rollouts
 from triune.delivery.state import SENTENCES, Phase
@@ -40,10 +41,12 @@ class Endpoints:
 
         Raises
         ------
+        Conflict: (``rollout-in-progress``) there is no room for a candidate.
         NotFound: ``endpoint-not-declared``, ``model-not-found``, ``release-not-found``.
         Refused: ``test-control-not-live``, ``test-arms-alike``, and what a release is refused for.
         """
         endpoint = declaration.endpoint or ""
+        check_free(self.rollouts.conductor.tools.store.load(endpoint))
         found = {v.name: self._release(endpoint, v) for v in declaration.variants}
         if len(set(found.values())) < len(found):
             raise Refused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,9 @@ from triune.ledger.envelope import microseconds, person
 
 if TYPE_CHECKING:
     from triune.delivery.abtest.past import Expected
+
+FEWEST_UNITS = 100
+"""Planned for an arm at least: below it nothing is read off a test."""
 
 AGREE = 1e-9
 """Relative differences up to this are the rounding of the computation that is compared with."""
@@ -316,6 +319,16 @@ class ABTests:
         if found:
             raise ConfigError(found)
         return expected(self.log, declaration, microseconds(self.clock.now()))
+
+    def sized(self, declaration: Declaration) -> Declaration:
+        """The test with as many planned units as its present traffic brings in its cycle, from 100
+        to 10,000 an arm."""
+        found = self.plan(declaration)
+        smallest = min(declaration.shares.values()) / sum(declaration.shares.values())
+        units = round(found.units_a_day * max(declaration.cycle_days, 1.0) * smallest)
+        planned = min(max(units, FEWEST_UNITS), declaration.planned_units)
+        least = min(declaration.minimum_units, planned)
+        return replace(declaration, planned_units=planned, minimum_units=least)
 
     def compare(self, standing: TestStanding) -> Checked:
         """Compute a test's sums anew from the ledger, up to where the stream has read it."""

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.delivery import registered
 from tests.support.tabletop import CANARY, ENDPOINT, NOWHERE, Tabletop
+from triune.app.tests_daemon import Keeper
 from triune.core.abtest_config import Promotion
 from triune.core.clock import SystemClock
 from triune.core.errors import ConfigError, Conflict, Refused
@@ -186,6 +187,31 @@ def test_a_winner_gets_all_traffic(table: Table) -> None:
     ended = table.tests.runs().find(run.name)
     assert (ended.winner, ended.why) == ("b", "it is")
     table.tests.mend(ended)  # whoever died before may do it again
+
+
+def test_a_decision_whose_command_died_is_carried_out_by_the_service(table: Table) -> None:
+    run = table.started()
+    table.answers(run, range(100))
+    tests = table.tests
+    object.__setattr__(tests, "mend", lambda run: None)  # it dies once the verdict is recorded
+    tests.decide(run.name, "it is", winner="b")
+    ticket = Ticket(ENDPOINT, run.rollout or "")
+    table.look(ticket)
+    assert table.now.phase is Phase.CANARY
+    keeper = Keeper(table.tests, print)
+    keeper.turn()
+    keeper.turn()
+    table.look(ticket)
+    assert table.now.live is not None
+    assert run.arms[table.now.live.release] == "b"
+
+
+def test_no_test_starts_where_a_rollout_is_under_way(table: Table) -> None:
+    table.order()
+    with pytest.raises(Conflict) as busy:
+        table.tests.start(DECLARED, "is 4 better?")
+    assert busy.value.reference == "rollout-in-progress"
+    assert table.tests.runs().all == ()
 
 
 def test_a_stopped_test_leaves_its_candidate(table: Table) -> None:
