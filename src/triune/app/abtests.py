@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from triune.app.context import Context
     from triune.core.workspace import Workspace
-    from triune.data.features.asof import Source
     from triune.delivery.abtest.exposing import Outcomes, Running
     from triune.delivery.abtest.findings import Compared
     from triune.delivery.abtest.hook import ExposureHook
@@ -144,20 +143,30 @@ class Before:
     ) -> Mapping[str, tuple[float, ...]]:
         import pandas as pd
 
-        history = self.context.features
-        key = _join_key(history.sources(names, self.context.workspace.root)[1], names)
-        moments = [datetime.fromtimestamp(at / 1e6, UTC) for at in units.values()]
-        asked = pd.DataFrame({key: list(units), "event_timestamp": moments})
-        found = history.history(asked, names)
-        values = found[_columns(names)].fillna(0.0).astype("float64")
-        return {
-            unit: tuple(row)
-            for unit, row in zip(units, values.itertuples(index=False), strict=True)
-        }
+        from triune.app import features
+
+        key, kind = _join_key(features.pinned(self.context, names).keys, names)
+        keys = {unit: _as_key(unit, kind) for unit in units}
+        known = [unit for unit, value in keys.items() if value is not None]
+        moments = [datetime.fromtimestamp(units[unit] / 1e6, UTC) for unit in known]
+        asked = pd.DataFrame({key: [keys[u] for u in known], "event_timestamp": moments})
+        found = dict.fromkeys(units, (0.0,) * len(names))
+        if known:
+            joined = self.context.features.history(asked, names)[_columns(names)]
+            rows = joined.astype("float64").fillna(0.0).itertuples(index=False)
+            found |= {unit: tuple(row) for unit, row in zip(known, rows, strict=True)}
+        return found
 
 
-def _join_key(sources: Sequence[Source], names: Sequence[str]) -> str:
-    keys = {key for source in sources for key in source.keys.values()}
+def _as_key(unit: str, kind: str) -> str | int | None:
+    """A unit as the feature store has its keys; None for one that is none of them."""
+    if not kind.startswith("INT"):
+        return unit
+    return int(unit) if unit.removeprefix("-").isdecimal() else None
+
+
+def _join_key(keys: Mapping[str, str], names: Sequence[str]) -> tuple[str, str]:
+    """The one join key of the features, and its type."""
     if len(keys) != 1:
         raise Refused(
             "test-covariate-unfit",
@@ -165,7 +174,7 @@ def _join_key(sources: Sequence[Source], names: Sequence[str]) -> str:
             "has one key",
             hint="Take features of the entity that the test's units are.",
         )
-    return keys.pop()
+    return next(iter(keys.items()))
 
 
 def _columns(names: Sequence[str]) -> list[str]:

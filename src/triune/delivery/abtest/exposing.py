@@ -121,7 +121,7 @@ class Outcomes:
 
         Raises what `tell` raises, e.g. `Unavailable` (``journal-full``).
         """
-        payload: dict[str, Any] = {"unit": unit, "name": name, "value": value}
+        payload: dict[str, Any] = {"unit": unit, "name": name, "value": float(value)}
         if at is not None:
             payload["at"] = microseconds(at)
         self.tell(
