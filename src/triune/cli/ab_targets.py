@@ -48,10 +48,10 @@ def declared(context: Context, words: Words) -> Declared:
     for option, given in (("--a", words.a), ("--b", words.b)):
         if not given:
             raise typer.BadParameter("both arms are needed", param_hint=option)
-    at_endpoint = words.target in context.workspace.config.endpoints
-    made = _of_versions(words) if at_endpoint else _of_variants(context, words)
-    changed = _changed(made, words)
-    return Declared(changed if words.units else context.abtests.sized(changed))
+    if words.target not in context.workspace.config.endpoints:
+        return Declared(_changed(_of_variants(context, words), words))
+    made = _changed(_of_versions(words), words)
+    return Declared(made if words.units else context.abtests.sized(made))
 
 
 def _of_versions(words: Words) -> Declaration:

@@ -45,7 +45,7 @@ OUTCOMES = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.lists(st.one_of(EXPOSURES, OUTCOMES), max_size=12), max_size=4),
     st.sampled_from([None, 40, 100]),

@@ -322,8 +322,10 @@ class ABTests:
 
     def sized(self, declaration: Declaration) -> Declaration:
         """The test with as many planned units as its present traffic brings in its cycle, from 100
-        to 10,000 an arm."""
+        to 10,000 an arm; as it is where there is no traffic."""
         found = self.plan(declaration)
+        if not found.units_a_day:
+            return declaration
         smallest = min(declaration.shares.values()) / sum(declaration.shares.values())
         units = round(found.units_a_day * max(declaration.cycle_days, 1.0) * smallest)
         planned = min(max(units, FEWEST_UNITS), declaration.planned_units)
