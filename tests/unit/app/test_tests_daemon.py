@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.abtest_facts import DECLARED, METRICS, told
+from triune.app import services
 from triune.app.context import Context
 from triune.app.tests_daemon import Keeper
 from triune.core.abtest_config import Promotion
@@ -73,3 +74,12 @@ def test_a_person_is_asked_by_default(context: Context) -> None:
     keeper.turn()
     assert context.abtests.runs().find(run.name).running
     assert context.abtests.status(run.name).counts["units"] == 1200
+
+
+def test_it_is_a_service_once_there_is_a_test(context: Context) -> None:
+    def names() -> set[str]:
+        return {service.spec.name for service in services.plan(context).services}
+
+    assert "tests" not in names()
+    context.abtests.status(context.abtests.start(READY, "to see").name)
+    assert "tests" in names()
