@@ -23,7 +23,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "triune.cli.streams",
         "Turn events on topics into online features; look, replay, redrive.",
     ),
-    "flags": ("triune.cli.flags", "Feature flags: list, change, roll out, roll back, import."),
+    "flags": (
+        "triune.cli.flags",
+        "Feature flags: list, change, roll out, roll back, import, approve, schedule.",
+    ),
     "flows": ("triune.cli.flows", "Run flows: build, check, stages, materialize."),
     "train": ("triune.cli.train", "Run a training as a tracked run and register its model."),
     "runs": ("triune.cli.runs", "List, filter, show and compare runs."),
