@@ -106,7 +106,7 @@ def test_every_check_of_the_loop_holds(result: dict[str, object]) -> None:
     checks = result["checks"]
     assert isinstance(checks, list)
     assert [c for c in checks if not c["ok"]] == []
-    assert len(checks) == 17
+    assert len(checks) == 19
     assert result["exit"] == 0
 
 

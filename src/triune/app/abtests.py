@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from triune.app.context import Context
+    from triune.app.report.abtest import TestReport
     from triune.core.workspace import Workspace
     from triune.delivery.abtest.exposing import Outcomes, Running
     from triune.delivery.abtest.findings import Compared
     from triune.delivery.abtest.hook import ExposureHook
+    from triune.delivery.abtest.runs import Run
     from triune.delivery.abtest.service import ABTests
     from triune.delivery.abtest.standing import TestStanding
 
@@ -107,15 +109,24 @@ def write_report(context: Context, name: str, path: Path) -> Path:
     ------
     NotFound: (``test-unknown``).
     """
-    from triune.app.report.abtest import TestReport, to_html
+    from triune.app.report.abtest import to_html
     from triune.app.report.abtest_notebook import to_notebook
     from triune.core.files import write_atomic
+
+    report = report_of(context, context.abtests.runs().find(name))
+    write_atomic(path, to_notebook(report) if path.suffix == ".ipynb" else to_html(report))
+    return path.resolve()
+
+
+def report_of(context: Context, run: Run) -> TestReport:
+    """What a run's report shows."""
+    from triune.app.report.abtest import TestReport
     from triune.delivery.abtest.explain import explain
 
     tests = context.abtests
-    standing = tests.status(name)
-    run, looks = standing.run, tests.path(standing)
-    report = TestReport(
+    standing = tests.standing(run)
+    looks = tests.path(standing)
+    return TestReport(
         workspace=context.workspace.name,
         made=tests.clock.now(),
         declaration=run.declaration,
@@ -127,8 +138,6 @@ def write_report(context: Context, name: str, path: Path) -> Path:
         segments=in_segments(standing),
         troubles=standing.troubles,
     )
-    write_atomic(path, to_notebook(report) if path.suffix == ".ipynb" else to_html(report))
-    return path.resolve()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from triune.cli.output import many, print_facts, print_json, print_table, when
+from triune.core.spans import span
 
 if TYPE_CHECKING:
     from triune.delivery.abtest.findings import Compared, Estimate
@@ -235,7 +236,10 @@ def _facts(standing: TestStanding) -> Iterator[tuple[str, object]]:
     ratio = standing.analysis.ratio
     units = ", ".join(f"{name} {n}" for name, n in standing.readings.exposed.items())
     yield "units", f"{units}; split as declared: p = {ratio.p:.3g}"
-    yield "days", f"{standing.readings.days:.2f} of {run.declaration.cycle_days:g}"
+    yield (
+        "time",
+        f"{span(standing.readings.days * 86_400)} of {span(run.declaration.cycle_days * 86_400)}",
+    )
     told = f"{many(counts['joined'], 'outcome')} counted"
     yield "events", f"{told}, {counts['repeated']} repeated exposures, {counts['hopped']} hopped"
     yield "verdict", f"{standing.decision.verdict.value}: {standing.decision.reason}"

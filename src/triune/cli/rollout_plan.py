@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from triune.cli.output import print_facts, print_json, print_table
-from triune.cli.rollout_words import percent, span
+from triune.cli.rollout_words import percent
+from triune.core.spans import span
 
 if TYPE_CHECKING:
     from triune.delivery.rollout.history import Traffic

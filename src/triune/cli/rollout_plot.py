@@ -12,7 +12,8 @@ from math import ceil, floor, log10
 import plotext  # type: ignore[import-untyped]
 
 from triune.cli.rollout_looks import Point, rates
-from triune.cli.rollout_words import evidence, percent, span
+from triune.cli.rollout_words import evidence, percent
+from triune.core.spans import span
 
 LEAST_E = 1e-3
 """Smaller e-values are drawn here: they all say that nothing speaks for harm."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from triune.cli.output import many, when
-from triune.cli.rollout_words import clock, evidence, percent, span
+from triune.cli.rollout_words import clock, evidence, percent
+from triune.core.spans import span
 
 if TYPE_CHECKING:
     from triune.delivery.rollout.view import MetricView, RolloutView

@@ -6,7 +6,8 @@ import pytest
 import typer
 
 from triune.cli.rollout_plan import rate, rates
-from triune.cli.rollout_words import evidence, percent, sentence, span
+from triune.cli.rollout_words import evidence, percent, sentence
+from triune.core.spans import span
 
 
 @pytest.mark.parametrize(

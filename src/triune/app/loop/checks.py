@@ -14,6 +14,7 @@ from triune.ledger.lineage import Coverage
 ROLLBACK_LIMIT_SECONDS = 2.0
 SETTLE_SECONDS = 1.0
 """Around the unplanned failure of F, requests in flight may fail; nowhere else."""
+FLAG_LIMIT_SECONDS = 1.0
 EVIDENCE_LIMIT_SECONDS = 60.0
 HARMED_LIMIT = 60
 """How long the bad canary may reach users, and how many requests it may fail for them."""
@@ -26,6 +27,8 @@ def judge(state: LoopState, records: Iterable[Record], coverage: Coverage) -> tu
     return (
         _nothing_lost(facts, every),
         _all_in_ledger(facts[Step.LINEAGE.value]),
+        _won(facts[Step.DECIDE.value]),
+        _known(facts[Step.FLAG.value]),
         _compared(facts[Step.SHADOW.value], every),
         _promoted(canary),
         _sticky(canary, every),
@@ -68,6 +71,24 @@ def _all_in_ledger(lineage: Mapping[str, Any]) -> Check:
         "Every answer is in the ledger, once",
         lineage["served"] == lineage["good"],
         f"{lineage['served']} predictions for {lineage['good']} good answers",
+    )
+
+
+def _won(decided: Mapping[str, Any]) -> Check:
+    return Check(
+        "The A/B test found release B better, and B took over",
+        decided["winner"] == "b" and decided["verdict"] == "pass" and decided["agrees"],
+        f"{decided['reason']}; computed anew from the ledger: "
+        f"{'the same' if decided['agrees'] else 'something else'}",
+    )
+
+
+def _known(flag: Mapping[str, Any]) -> Check:
+    return Check(
+        f"A flag flipped under traffic was known within {FLAG_LIMIT_SECONDS:g} s",
+        flag["seconds"] <= FLAG_LIMIT_SECONDS and flag["errors"] == flag["back"] == 0,
+        f"{flag['seconds'] * 1e3:.0f} ms; of {flag['evaluations']} evaluations "
+        f"{flag['errors']} failed and {flag['back']} went back to before",
     )
 
 

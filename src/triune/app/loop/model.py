@@ -21,9 +21,11 @@ class Step(StrEnum):
     FEATURES = "features"
     TRAIN = "train"
     REGISTER = "register"
-    ONLINE = "online"
     SERVE = "serve"
-    SWITCH = "switch"
+    TEST = "test"
+    ONLINE = "online"
+    FLAG = "flag"
+    DECIDE = "decide"
     SHADOW = "shadow"
     CANARY = "canary"
     HARM = "harm"
@@ -42,9 +44,11 @@ SENTENCES: dict[Step, str] = {
     Step.FEATURES: "Apply the feature views that are looked up while serving.",
     Step.TRAIN: "Train the models as tracked runs.",
     Step.REGISTER: "Sign and register the models, each with a card of facts.",
-    Step.ONLINE: "Features come online from a table and a stream; a release looks them up.",
     Step.SERVE: "Release A serves; recorded traffic begins, outcomes follow.",
-    Step.SWITCH: "Release B is smoked beside A, then takes over at once.",
+    Step.TEST: "An A/B test begins: half of the aircraft get release B, the others stay on A.",
+    Step.ONLINE: "Features come online from a table and a stream; a release looks them up.",
+    Step.FLAG: "A flag is flipped under traffic; whoever evaluates it knows at once.",
+    Step.DECIDE: "The evidence decides the A/B test; its winner takes over.",
     Step.SHADOW: "Release C answers copies of requests: compared with B, seen by no user.",
     Step.CANARY: "Release C gets a growing share of users, shows no harm and is promoted.",
     Step.HARM: "Release D fails for some of its users: the evidence takes it back.",

@@ -14,7 +14,7 @@ from typing import Any
 
 from triune.app import services
 from triune.app.context import Context
-from triune.app.loop import live
+from triune.app.loop import abtest, flag, live
 from triune.app.loop.model import LoopState, Step
 from triune.app.loop.rolling import Facts, Note, clear_way, roll_out
 from triune.app.replay.background import Background
@@ -141,6 +141,7 @@ def register(play: Play) -> Facts:
 
 def serve(play: Play) -> Facts:
     """Release A takes the endpoint; recorded traffic begins in the background."""
+    abtest.clear(play)
     clear_way(play.context.rollouts, play.table.endpoint, play.note)
     facts = _roll_out(play, "first", Strategy.BLUE_GREEN)
     since = time.time()
@@ -152,10 +153,10 @@ def serve(play: Play) -> Facts:
     return {"replay": play.traffic.id, "traffic_since": since, **facts}
 
 
-def switch(play: Play) -> Facts:
-    """Release B is started beside A, smoked, and takes over at once."""
-    facts = _roll_out(play, "better", Strategy.BLUE_GREEN)
-    _answered_by(play, facts["release"], BEFORE_SWITCH)
+def decide(play: Play) -> Facts:
+    """The A/B test is decided; its winner serves everybody."""
+    facts = abtest.decide(play)
+    _answered_more(play, facts["release"])
     return facts
 
 
@@ -222,7 +223,7 @@ def lineage(play: Play) -> Facts:
         )
     summary = play.traffic.stop()
     play.traffic = None
-    served = partial(_served, play)
+    served = partial(_served, play, _of_others(play))
     wait_until(
         lambda: served() >= summary.good,
         timeout=CATCH_UP_SECONDS,
@@ -271,9 +272,11 @@ STEPS: dict[Step, Callable[[Play], Facts]] = {
     Step.FEATURES: live.views,
     Step.TRAIN: training,
     Step.REGISTER: register,
-    Step.ONLINE: live.online,
     Step.SERVE: serve,
-    Step.SWITCH: switch,
+    Step.TEST: abtest.begin,
+    Step.ONLINE: live.online,
+    Step.FLAG: flag.flip,
+    Step.DECIDE: decide,
     Step.SHADOW: shadow,
     Step.CANARY: canary,
     Step.HARM: harm,
@@ -335,6 +338,17 @@ def _answered_more(play: Play, release: str) -> Summary:
     return _answered_by(play, release, _count(play, release) + BEFORE_SWITCH // 2)
 
 
-def _served(play: Play) -> int:
-    since = round(play.state.facts[Step.SERVE.value]["traffic_since"] * 1e6)
-    return play.context.ledger.count(Query(kind="prediction.served", since=since))
+def _since(play: Play) -> int:
+    return round(float(play.fact(Step.SERVE, "traffic_since")) * 1e6)
+
+
+def _of_others(play: Play) -> int:
+    """How many predictions of other endpoints there are since the traffic began."""
+    query = Query(kind="prediction.served", since=_since(play))
+    found = (stored.event.payload["endpoint"] for stored in play.context.ledger.select(query))
+    return sum(1 for endpoint in found if endpoint != play.table.endpoint)
+
+
+def _served(play: Play, others: int) -> int:
+    query = Query(kind="prediction.served", since=_since(play))
+    return play.context.ledger.count(query) - others

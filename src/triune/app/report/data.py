@@ -105,6 +105,13 @@ def _drills(events: list[Event]) -> Told:
         )
 
 
+def _flags(events: list[Event]) -> Told:
+    for told in _by(events, _subject):
+        last, times = told[-1], f", changed {len(told)} times" if len(told) > 1 else ""
+        words = f"{last.payload['action']} by {last.actor}{times}: {last.payload['reason']}"
+        yield _row(last, "flag", key_of(last.subject), words)
+
+
 WRITERS: dict[str, Callable[[list[Event]], Told]] = {
     "dataset.versioned": _versions,
     "dataset.checked": _checks,
@@ -112,6 +119,7 @@ WRITERS: dict[str, Callable[[list[Event]], Told]] = {
     "feature_view.applied": _views,
     "features.materialized": _online,
     "stream.consumed": _streams,
+    "flag.changed": _flags,
     "backup.made": _backups,
     "backup.drilled": _drills,
 }

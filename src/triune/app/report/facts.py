@@ -11,7 +11,7 @@ from triune.app.loop.model import SENTENCES, Check, LoopState, Step
 
 PARTS = (
     ("A", "first", Step.SERVE),
-    ("B", "better", Step.SWITCH),
+    ("B", "better", Step.TEST),
     ("C", "canary", Step.CANARY),
     ("D", "harmful", Step.HARM),
     ("E", "broken", Step.REFUSE),

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triune.app import abtests
 from triune.app.replay import records
 from triune.app.replay.model import Record
 from triune.app.report import data, rollouts, traffic, trials
@@ -31,6 +32,7 @@ from triune.stats.auc import Area, area
 
 if TYPE_CHECKING:
     from triune.app.context import Context
+    from triune.app.report.abtest import TestReport
     from triune.models.tracking.model import RunRecord
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -74,6 +76,7 @@ class Gatherer:
             rollbacks=rollbacks,
             shadows=trials.shadows(self._rollouts, by_ref, self._limits),
             canaries=trials.canaries(self._rollouts, by_ref, self._explained),
+            tests=tuple(self._tests()),
             runs=tuple(self._runs()),
             cards=tuple(self._cards()),
             data=data.rows(self._of_data()),
@@ -104,6 +107,12 @@ class Gatherer:
         for stored in self.ctx.ledger.select(Query(kind=kind, since=since)):
             if stored.event.payload.get("endpoint") == self.endpoint:
                 yield stored.event
+
+    def _tests(self) -> Iterator[TestReport]:
+        """Every A/B test of the endpoint."""
+        for run in self.ctx.abtests.runs().all:
+            if run.declaration.endpoint == self.endpoint and run.since >= self._since:
+                yield abtests.report_of(self.ctx, run)
 
     def _of_data(self) -> Iterator[Event]:
         for kind in data.WRITERS:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from triune.app.loop.model import Check
+from triune.app.report.abtest import TestReport
 from triune.app.report.facts import StepFact
 from triune.app.report.traffic import Traffic
 from triune.ledger.envelope import Edge
@@ -282,6 +283,7 @@ class Report:
     rollbacks: tuple[RollbackView, ...]
     shadows: tuple[ShadowView, ...]
     canaries: tuple[CanaryView, ...]
+    tests: tuple[TestReport, ...]
     runs: tuple[RunView, ...]
     cards: tuple[CardView, ...]
     data: tuple[DataView, ...]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from triune import __version__
-from triune.app.report import markdown
+from triune.app.report import abtest, markdown
 from triune.app.report.charts import canary, latency, lineage, quality, shadow, steps, timeline
 from triune.app.report.model import Report, RollbackView, RunView
 
@@ -113,6 +113,9 @@ def _charts(report: Report) -> dict[str, Any]:
         "timeline": timeline.draw(traffic, report.marks, releases) if traffic else "",
         "latency": latency.draw(traffic, report.marks, releases) if traffic else "",
         "shadows": [(one, shadow.draw(one)) for one in report.shadows],
+        "tests": [
+            (one, list(abtest.drawings(one)), list(abtest.rows(one))) for one in report.tests
+        ],
         "canaries": [(one, canary.draw(one)) for one in report.canaries],
         "rollbacks": _unforeseen(report),
         "areas": quality.areas(report.releases),

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from triune.core.spans import span
 from triune.delivery.abtest.findings import Analysis, Compared, Finding
 from triune.delivery.abtest.model import Better, Declaration, Method, Role
 from triune.delivery.abtest.readings import Readings
@@ -35,6 +36,7 @@ ACTIONS: Mapping[Action, str] = {
     Action.ASK: "A person decides; until then nothing changes.",
 }
 
+_DAY = 86_400.0
 GOOD = (Finding.BETTER, Finding.NOT_WORSE)
 
 
@@ -109,7 +111,7 @@ def _waits(declaration: Declaration, analysis: Analysis, readings: Readings) -> 
     if analysis.units < needed:
         found.append(f"{analysis.units} of {needed} units in the smallest arm")
     if analysis.days < declaration.cycle_days:
-        found.append(f"{analysis.days:.3g} of {declaration.cycle_days:g} days")
+        found.append(f"{span(analysis.days * _DAY)} of {span(declaration.cycle_days * _DAY)}")
     if not analysis.due:
         found.append("the next planned look has not come")
     if readings.alarm:
@@ -163,7 +165,7 @@ def _why(declaration: Declaration, analysis: Analysis, variant: str) -> str:
     shown = "not worse than its margin" if declaration.non_inferior else "better than control"
     return (
         f"{variant} is {shown} by {metric}{safe}, after {analysis.units} units in the smallest arm "
-        f"and {analysis.days:.3g} days"
+        f"in {span(analysis.days * _DAY)}"
     )
 
 

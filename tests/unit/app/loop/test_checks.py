@@ -39,6 +39,8 @@ def facts() -> dict[str, dict[str, Any]]:
         },
         "backup": {"verdict": "pass", "words": "12 files"},
         "train": {"first": {"run": "1"}, "better": {"run": "2"}},
+        "decide": {"winner": "b", "verdict": "pass", "agrees": True, "reason": "b is better"},
+        "flag": {"seconds": 0.08, "evaluations": 4000, "errors": 0, "back": 0},
         "shadow": shadow,
         "canary": canary,
         "harm": harm,
@@ -82,7 +84,7 @@ def judged(
 
 def test_a_good_loop_passes_every_check() -> None:
     assert all(check.ok for check in judged().values())
-    assert len(judged()) == 17
+    assert len(judged()) == 19
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,11 @@ def test_a_good_loop_passes_every_check() -> None:
         ({"online": {"gaps": ["no commit"]}}, "looked-up"),
         ({"online": {"fed_by": ["materialisation:1"]}}, "looked-up"),
         ({"backup": {"verdict": "fail", "words": "a hash differs"}}, "backup"),
+        ({"decide": {"winner": "", "verdict": "not yet"}}, "A/B test"),
+        ({"decide": {"agrees": False}}, "A/B test"),
+        ({"flag": {"seconds": 1.2}}, "flag"),
+        ({"flag": {"errors": 1}}, "flag"),
+        ({"flag": {"back": 2}}, "flag"),
         ({"lineage": {"served": 6}}, "ledger"),
         ({"lineage": {"served": 8}}, "ledger"),
         ({"shadow": {"outcome": "rolled-back"}}, "shadow"),
@@ -186,4 +193,4 @@ def test_steps_that_a_workspace_does_not_have_are_not_judged() -> None:
     with_all = facts()
     without = {k: v for k, v in with_all.items() if k not in {"stages", "online", "backup"}}
     state = LoopState(id="l", basis="b", started=0.0, facts=without)
-    assert len(checks.judge(state, GOOD, Coverage(4, 4, ()))) == 13
+    assert len(checks.judge(state, GOOD, Coverage(4, 4, ()))) == 15

@@ -57,7 +57,7 @@ def test_a_better_and_harmless_variant_is_promoted_and_the_estimate_called_too_l
 @pytest.mark.parametrize(
     ("found", "lacking"),
     [
-        (readings(days=6.0), "6 of 7 days"),
+        (readings(days=6.0), "6 d of 7 d"),
         (readings(bought=150, errors=45, n=900), "900 of 1000 units"),
         (readings(alarm="canary r7 is being rolled back"), "alarm is active: canary r7"),
         (readings(bought=240, errors=100, n=2000), "bought shows no difference"),
