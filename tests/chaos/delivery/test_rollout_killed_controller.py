@@ -39,7 +39,7 @@ pytestmark = [
 ]
 
 SIDE_BY_SIDE = 6
-KILLS = 12
+KILLS = 6
 RATE = 40.0
 COMMAND = ("recorded:1", "saving-starting:1", "saved-starting:1")
 """The steps of the command that begins a rollout."""
