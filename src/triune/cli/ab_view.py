@@ -236,10 +236,8 @@ def _facts(standing: TestStanding) -> Iterator[tuple[str, object]]:
     ratio = standing.analysis.ratio
     units = ", ".join(f"{name} {n}" for name, n in standing.readings.exposed.items())
     yield "units", f"{units}; split as declared: p = {ratio.p:.3g}"
-    yield (
-        "time",
-        f"{span(standing.readings.days * 86_400)} of {span(run.declaration.cycle_days * 86_400)}",
-    )
+    lasted, cycle = (days * 86_400 for days in (standing.readings.days, run.declaration.cycle_days))
+    yield "time", f"{span(lasted)} of {span(cycle)}" if cycle else span(lasted)
     told = f"{many(counts['joined'], 'outcome')} counted"
     yield "events", f"{told}, {counts['repeated']} repeated exposures, {counts['hopped']} hopped"
     yield "verdict", f"{standing.decision.verdict.value}: {standing.decision.reason}"

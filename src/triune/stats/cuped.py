@@ -82,9 +82,9 @@ def _arm(summary: Summary, theta: float, centre: float) -> Arm:
     return Arm(
         n=summary.n,
         value=base - theta * (before - centre),
-        variance=float(slope @ summary.cov @ slope),
+        variance=max(0.0, float(slope @ summary.cov @ slope)),  # rounding
         base=base,
-        base_variance=float(y @ summary.cov @ y),
+        base_variance=max(0.0, float(y @ summary.cov @ y)),
         covariance=float(slope @ summary.cov @ y),
     )
 

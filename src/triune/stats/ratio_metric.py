@@ -37,7 +37,8 @@ from triune.stats.summary import Summary
 def ratio(summary: Summary) -> Arm:
     """The ratio of the first two columns' means. Raises ValueError for a denominator of 0."""
     value, slope = linearised(summary)
-    return Arm(summary.n, value, float(slope @ summary.cov @ slope))
+    variance = float(slope @ summary.cov @ slope)
+    return Arm(summary.n, value, max(0.0, variance))  # rounding: a ratio that never varies
 
 
 def linearised(

@@ -7,6 +7,7 @@ recomputation (`triune.delivery.abtest.backends.duckdb`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,13 +15,15 @@ from functools import cached_property
 from math import isfinite
 from typing import Any, NamedTuple
 
+from triune.core.ids import time_of
 from triune.delivery.abtest.model import Declaration, Field, Fold, Metric, Segment, Source
 from triune.delivery.accesslog import FAILED, SERVED
-from triune.ledger.envelope import Event
+from triune.ledger.envelope import Event, microseconds
 from triune.ledger.ports import Stored
 
 EXPOSED = "unit.exposed"
 OBSERVED = "outcome.observed"
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _LARGEST = 1e150
 _MOST_NAMES = 1_000
 _LONGEST = 1e12
@@ -47,13 +50,16 @@ class Saw(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Something became known of a unit. A later one of the same ``key`` takes its place."""
+    """Something became known of a unit. A later one of the same ``key`` takes its place.
+    ``made`` is when the prediction was made that it is the outcome of, at a test's endpoint; None:
+    it is no prediction's."""
 
     unit: str
     key: str
     at: int
     sequence: int
     values: tuple[float | None, ...]
+    made: int | None = None
 
 
 class Odd(NamedTuple):
@@ -80,8 +86,8 @@ Fact = Saw | Told | Odd
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """When exposures count: from ``since`` on, before ``until`` (None: it goes on); microseconds
-    since 1970."""
+    """When exposures count, and at an endpoint predictions whose outcomes come later: from
+    ``since`` on, before ``until`` (None: it goes on); microseconds since 1970."""
 
     since: int
     until: int | None = None
@@ -89,6 +95,12 @@ class Period:
     def holds(self, at: int) -> bool:
         """Whether a moment is inside."""
         return self.since <= at and (self.until is None or at < self.until)
+
+    def counts(self, fact: Saw | Told) -> bool:
+        """Whether a fact is the test's: what came of a prediction that another release made, before
+        or after the test, says nothing of its variants."""
+        moment = fact.at if isinstance(fact, Saw) else fact.made
+        return moment is None or self.holds(moment)
 
 
 @dataclass(frozen=True)
@@ -162,7 +174,8 @@ class Reader:
         if not isinstance(unit, str) or not unit:
             return Odd("without-unit")
         key = f"{event.subject}\n{payload.get('name', '')}"
-        return Told(unit, key, happened(event), stored.sequence, values)
+        made = _made(event.subject) if endpoint else None
+        return Told(unit, key, happened(event), stored.sequence, values, made)
 
     @cached_property
     def _segments(self) -> tuple[tuple[Segment, list[str]], ...]:
@@ -226,6 +239,14 @@ def happened(event: Event) -> int:
         zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return round(zoned.timestamp() * 1e6)
     return event.time
+
+
+def _made(subject: str) -> int | None:
+    """When a prediction was made, as its id says: a UUIDv7 begins with its time."""
+    kind, _, key = subject.partition(":")
+    if kind != "prediction" or not _UUID7.fullmatch(key):
+        return None
+    return microseconds(time_of(key))
 
 
 def _at(payload: Mapping[str, Any], path: Sequence[str]) -> object:

@@ -28,7 +28,7 @@ from triune.delivery.abtest.ports import Before, Endpoints, Log
 from triune.delivery.abtest.readings import Readings
 from triune.delivery.abtest.register import NOBODY, Register, check_reason
 from triune.delivery.abtest.runs import Run, Runs
-from triune.delivery.abtest.standing import TestStanding, of_counts
+from triune.delivery.abtest.standing import TestStanding, decided, of_counts
 from triune.delivery.abtest.stream import Position
 from triune.delivery.abtest.tally import Tally
 from triune.delivery.flags.service import Flags, FlagSet
@@ -292,7 +292,7 @@ class ABTests:
             position=position,
             readings=readings,
             analysis=analysis,
-            decision=decide(run.declaration, analysis, readings),
+            decision=decided(run) or decide(run.declaration, analysis, readings),
             troubles=troubles,
         )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from triune.delivery.abtest.decide import Decision
+from triune.delivery.abtest.decide import Action, Decision
 from triune.delivery.abtest.facts import ODD, Period
 from triune.delivery.abtest.findings import Analysis
 from triune.delivery.abtest.readings import Readings
 from triune.delivery.abtest.runs import Run
 from triune.delivery.abtest.stream import Position
 from triune.delivery.abtest.tally import COUNTED
+from triune.delivery.rollout.verdict import Verdict
 
 MOST_HOPPED = 0.01
 """Above this share of hopping units something assigns them anew, and the comparison is in doubt."""
@@ -20,7 +21,7 @@ MOST_HOPPED = 0.01
 @dataclass(frozen=True, slots=True)
 class TestStanding:
     """A test at one moment. ``period`` is None while its candidate has not got its units yet;
-    ``troubles`` are sentences."""
+    ``decision`` is what it was ended with, else what follows now; ``troubles`` are sentences."""
 
     __test__ = False
 
@@ -32,6 +33,14 @@ class TestStanding:
     analysis: Analysis
     decision: Decision
     troubles: tuple[str, ...] = ()
+
+
+def decided(run: Run) -> Decision | None:
+    """The decision that a run was ended with; None while it has none."""
+    if not run.verdict:
+        return None
+    action = Action.PROMOTE if run.winner else Action.STOP
+    return Decision(Verdict(run.verdict), action, run.why, run.winner)
 
 
 def of_counts(counts: Mapping[str, int], position: Position) -> list[str]:

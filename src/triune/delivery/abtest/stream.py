@@ -4,7 +4,8 @@ The sums, the units and the mark (how far the log is read) change in one transac
 killed when, the next reader goes on where that ended: nothing is lost, nothing counts twice.
 
 Facts dated in the future wait until their time has come; exposures from outside the test's period
-do not count. So the sums at a moment depend on the facts of the log alone, not on when it was read.
+do not count, nor what came of predictions from outside of it. So the sums at a moment depend on the
+facts of the log alone, not on when it was read.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Position:
     were among them (``read``), and when (``now``, in microseconds since 1970).
 
     ``odd`` counts events that cannot be used (`facts.ODD`), ``future`` those whose time has not
-    come, the last of them at ``future_until``; ``first_at`` is the earliest exposure.
+    come, the last of them at ``future_until``; ``first_at`` is the earliest exposure, ``last_at``
+    the latest one or the latest prediction of which the outcome is known.
     """
 
     mark: int = 0
@@ -120,7 +122,7 @@ class Stream:
         return len(page)
 
     def _outlived(self, position: Position) -> bool:
-        """Whether the sums hold exposures from past the period: its end was not known then."""
+        """Whether the sums hold something from past the period: its end was not known then."""
         until = self._period.until
         return until is not None and position.last_at is not None and position.last_at >= until
 
@@ -147,7 +149,7 @@ class _Work:
     def take(self, fact: Saw | Told | Odd) -> None:
         if isinstance(fact, Odd):
             self._odd[fact.why] += 1
-        elif isinstance(fact, Saw) and not self._period.holds(fact.at):
+        elif not self._period.counts(fact):
             return
         elif fact.at > self._now:
             self._later.append((fact.sequence, fact.at, _packed(fact)))
@@ -164,6 +166,7 @@ class _Work:
         old = {name: self._book.standing(unit) for name, unit in units.items()}
         anew: set[str] = set()
         for fact in self._facts:
+            self._last = _most(self._last, fact.at if isinstance(fact, Saw) else fact.made)
             unit = units.setdefault(fact.unit, self._book.new())
             if isinstance(fact, Saw):
                 self._see(unit, fact, anew)
@@ -185,7 +188,6 @@ class _Work:
         if self._book.saw(unit, fact) and _has_outcomes(unit):
             anew.add(fact.unit)
         self._first = fact.at if self._first is None else min(self._first, fact.at)
-        self._last = fact.at if self._last is None else max(self._last, fact.at)
 
     def _look_back(self, units: dict[str, Unit], before: Before | None) -> None:
         names = self._book.covariates

@@ -124,3 +124,15 @@ def test_a_test_that_has_just_begun_has_a_page(looks: int) -> None:
     page = to_html(young)
     assert "<svg" not in page
     assert "As it was declared" in page
+
+
+@pytest.mark.parametrize(
+    ("days", "unit"), [(14.0, "days"), (0.5, "hours"), (0.02, "minutes"), (0.0003, "seconds")]
+)
+def test_the_time_axis_has_the_unit_that_fits(days: float, unit: str) -> None:
+    from triune.app.report.charts.abtest_time import since_the_first
+    from triune.app.report.charts.scale import Scale
+
+    *marks, words = since_the_first(Scale(0.0, days, 0.0, 100.0), 50.0)
+    assert f"{unit} since the first exposure" in words
+    assert 4 <= len(marks) <= 16

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from triune.app.report.charts.scale import Scale, number, ticks
+from triune.app.report.charts.abtest_time import since_the_first
+from triune.app.report.charts.scale import Scale, ticks
 from triune.app.report.charts.svg import WIDTH, Point, drawing, el, label, line, path
 from triune.delivery.abtest.findings import Analysis, Compared, Estimate
 from triune.delivery.abtest.model import Better, Declaration, Metric
@@ -118,11 +119,7 @@ def _grid(across: Scale, up: Scale, limit: float, *, relative: bool) -> Iterator
         yield line((LEFT, y), (RIGHT, y), "base" if tick == 0.0 else "grid")
         words = f"{tick * 100:+.3g} %" if relative else f"{tick:+.3g}"
         yield label((LEFT - 8, y + 4), "0" if tick == 0.0 else words, "tick", "end")
-    for tick in ticks(0.0, across.high, 8):
-        yield label((across(tick), up.begin + 20), number(tick), "tick", "middle")
-    yield label(
-        ((LEFT + RIGHT) / 2, up.begin + 38), "days since the first exposure", "tick", "middle"
-    )
+    yield from since_the_first(across, up.begin)
     if limit:
         yield line((LEFT, up(limit)), (RIGHT, up(limit)), "limit")
         yield label((LEFT + 6, up(limit) - 6), "margin", "limit-text")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import sqrt
 
+from triune.app.report.charts.abtest_time import since_the_first
 from triune.app.report.charts.scale import Scale, number, spread, ticks
 from triune.app.report.charts.svg import WIDTH, Point, drawing, label, line, path
 from triune.delivery.abtest.findings import RATIO_ALPHA, Analysis
@@ -64,7 +65,7 @@ def split(declaration: Declaration, analyses: Sequence[Analysis]) -> str:
     parts.append(label((RIGHT + 12, points[-1][1] + 5), f"p = {known[-1].ratio.p:.2g}", "value"))
     top = TOP + HEIGHT + 44.0
     parts += _shares(declaration, known, across, top)
-    parts += _days(across, top + HEIGHT)
+    parts += since_the_first(across, top + HEIGHT)
     ratio = known[-1].ratio
     told = ", ".join(f"{n} of {ratio.expected[name]:.0f}" for name, n in ratio.counts.items())
     return drawing(
@@ -89,14 +90,7 @@ def _frame(across: Scale, up: Scale) -> Iterator[str]:
     for tick in ticks(0.0, up.high, 4):
         yield line((LEFT, up(tick)), (RIGHT, up(tick)), "grid")
         yield label((LEFT - 8, up(tick) + 4), number(tick), "tick", "end")
-    yield from _days(across, up.begin)
-
-
-def _days(across: Scale, bottom: float) -> Iterator[str]:
-    for tick in ticks(0.0, across.high, 8):
-        yield label((across(tick), bottom + 20), number(tick), "tick", "middle")
-    words = "days since the first exposure"
-    yield label(((LEFT + RIGHT) / 2, bottom + 38), words, "tick", "middle")
+    yield from since_the_first(across, up.begin)
 
 
 def _shares(

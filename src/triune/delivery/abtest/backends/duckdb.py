@@ -124,9 +124,7 @@ class _Work:
                 yield stored
 
     def _counts(self, fact: Saw | Told) -> bool:
-        if isinstance(fact, Saw) and not self._period.holds(fact.at):
-            return False
-        return fact.at <= self._now
+        return self._period.counts(fact) and fact.at <= self._now
 
     def _insert(self, table: str, facts: Sequence[Saw] | Sequence[Told]) -> None:
         if not facts:
