@@ -151,7 +151,8 @@ class Gatherer:
     @cached_property
     def _releases(self) -> tuple[ReleaseView, ...]:
         letters = {part.release: part.letter for part in self._parts if part.release}
-        order = [event.subject for event in self._rollouts]
+        subjects = [event.subject for event in self._rollouts]
+        order = [ref for ref in subjects if ref.startswith("release:")]
         order += [record.release for record in self._records if record.release]
         for ref in dict.fromkeys(order):
             if ref not in letters:
