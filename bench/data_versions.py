@@ -116,7 +116,11 @@ def accepted(root: Path) -> None:
 
 
 def large(place: Path, gigabytes: float) -> dict[str, float]:
-    """One large file: adding it, beside hashing it once (md5 and SHA-256) and copying it once."""
+    """One large file: adding it, beside hashing it once (md5 and SHA-256) and copying it once.
+
+    Each begins with nothing left to write to the disk: what is added is on it in the end, which
+    the copy need not be.
+    """
     import hashlib
 
     root = place / "large"
@@ -129,6 +133,7 @@ def large(place: Path, gigabytes: float) -> dict[str, float]:
             file.write(piece)
     old = time.time() - 60
     os.utime(path, (old, old))
+    os.sync()
     start = time.perf_counter()
     md5, sha = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as file:
@@ -140,6 +145,7 @@ def large(place: Path, gigabytes: float) -> dict[str, float]:
     shutil.copyfile(path, root / "copy.bin")
     copied = time.perf_counter() - start
     (root / "copy.bin").unlink()
+    os.sync()
     return {"add": run("triune", root, "add"), "hash": hashed, "copy": copied}
 
 

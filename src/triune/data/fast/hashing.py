@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
 from triune.core.errors import Refused
 from triune.data.fast.scan import Entry
 
 SMALL = 1 << 20
+BEHIND = 16
+"""How many pieces of a large file may wait for the disk, or for its second hash."""
 
 
 class Copy(Protocol):
@@ -84,14 +89,16 @@ def _sha(raw: bytes) -> str:
 
 
 def _of_large(descriptor: int, entry: Entry, keep: Keep | None) -> tuple[str, str]:
+    """Both hashes; meanwhile the disk takes the copy, and another processor the second hash."""
     md5, sha = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     copy = keep.large() if keep is not None else None
     try:
-        while piece := os.read(descriptor, SMALL):
-            md5.update(piece)
-            sha.update(piece)
-            if copy is not None:
-                copy.write(piece)
+        with _Behind() as hashing, _Behind() as writing:
+            while piece := os.read(descriptor, SMALL):
+                hashing.do(sha.update, piece)
+                if copy is not None:
+                    writing.do(copy.write, piece)
+                md5.update(piece)
         _check(descriptor, entry)
         if copy is not None:
             copy.done(md5.hexdigest())
@@ -99,6 +106,33 @@ def _of_large(descriptor: int, entry: Entry, keep: Keep | None) -> tuple[str, st
         if copy is not None:
             copy.drop()
     return md5.hexdigest(), sha.hexdigest()
+
+
+class _Behind:
+    """A thread that takes one piece after the other, never more than a few behind.
+
+    What went wrong in it is raised by the next call, or at the end of the block.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Behind:
+        return self
+
+    def do(self, act: Callable[[bytes], None], piece: bytes) -> None:
+        """Have ``act`` done with a piece, after those before it."""
+        if len(self._waiting) >= BEHIND:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(act, piece))
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            while kind is None and self._waiting:
+                self._waiting.popleft().result()
+        finally:
+            self._thread.shutdown(cancel_futures=True)
 
 
 def changing(entry: Entry) -> Refused:
