@@ -14,6 +14,7 @@ from pathlib import Path
 
 from crc32c import crc32c
 
+from tests.support.ports import free_port
 from triune.core.waiting import wait_until
 from triune.data.broker.answers import Answers
 from triune.data.broker.batches import head
@@ -89,12 +90,6 @@ def _read(raw: bytes, at: int) -> tuple[int, int]:
 def settle(log: PartitionLog) -> None:
     """Make everything appended durable."""
     log.sync()()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def answering(port: int) -> bool:

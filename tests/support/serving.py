@@ -108,15 +108,6 @@ def stop(server: Server) -> None:
     psutil.wait_procs(tree, timeout=5)
 
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def column_body(**columns: Any) -> dict[str, Any]:
     """An ``infer`` body of FP64 columns."""
     return {

@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.support.broker import HOST, free_port, spawn
+from tests.support.broker import HOST, spawn
+from tests.support.ports import free_port
 from triune.core.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]

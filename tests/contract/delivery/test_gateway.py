@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.delivery import free_port
 from tests.support.gateways import (
     EnvoyRig,
     MemoryRig,
@@ -18,6 +17,7 @@ from tests.support.gateways import (
     split,
     upstream,
 )
+from tests.support.ports import free_port
 from triune.core.assignment import bucket
 from triune.core.errors import Refused, Unavailable
 from triune.core.waiting import wait_until

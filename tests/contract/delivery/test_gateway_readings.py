@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.delivery import free_port
 from tests.support.gateways import (
     EnvoyRig,
     MemoryRig,
@@ -20,6 +19,7 @@ from tests.support.gateways import (
     server,
     split,
 )
+from tests.support.ports import free_port
 from tests.support.upstream import Upstream as Server
 from triune.core.waiting import wait_until
 from triune.delivery.gateway.backends import envoy_readings

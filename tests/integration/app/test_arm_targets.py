@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.delivery import ENDPOINT, Stage, free_port, staged
+from tests.support.delivery import ENDPOINT, Stage, staged
+from tests.support.ports import free_port
 from tests.support.services import MakeWorkspace, make_workspace, only
 from triune.app import services
 from triune.app.context import Context

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.delivery import free_port
 from tests.support.gateways import (
     EnvoyRig,
     Silent,
@@ -22,6 +21,7 @@ from tests.support.gateways import (
     split,
     upstream,
 )
+from tests.support.ports import free_port
 from tests.support.upstream import Upstream as Server
 from triune.core.assignment import TOTAL, bucket, buckets
 from triune.core.waiting import wait_until

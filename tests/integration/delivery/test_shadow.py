@@ -12,8 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.delivery import LocalProcesses, free_port
+from tests.support.delivery import LocalProcesses
 from tests.support.models import make, shelf_of
+from tests.support.ports import free_port
 from tests.support.serving import Server, column_body, running, spec_for, stop
 from triune.core.clock import SystemClock
 from triune.core.waiting import wait_until

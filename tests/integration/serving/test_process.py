@@ -18,15 +18,8 @@ import psutil
 import pytest
 
 from tests.support.models import make, model_file, shelf_of
-from tests.support.serving import (
-    Server,
-    column_body,
-    free_port,
-    launch,
-    running,
-    spec_for,
-    stop,
-)
+from tests.support.ports import free_port
+from tests.support.serving import Server, column_body, launch, running, spec_for, stop
 from triune.core.errors import ExitCode
 from triune.core.waiting import wait_until
 from triune.models.registry import signing

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from tests.support.models import make, shelf_of
-from tests.support.serving import Server, column_body, free_port, running, spec_for
+from tests.support.ports import free_port
+from tests.support.serving import Server, column_body, running, spec_for
 from triune.core.ids import new_id
 from triune.core.waiting import wait_until
 

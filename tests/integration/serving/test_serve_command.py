@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.support.models import make, shelf_of
-from tests.support.serving import column_body, free_port
+from tests.support.ports import free_port
+from tests.support.serving import column_body
 from triune.core.errors import ExitCode
 from triune.core.waiting import wait_until
 from triune.models.registry import signing

@@ -242,11 +242,12 @@ def happened(event: Event) -> int:
 
 
 def _made(subject: str) -> int | None:
-    """When a prediction was made, as its id says: a UUIDv7 begins with its time."""
+    """When a prediction was made, as its id says: a UUIDv7 begins with its time, in whole
+    milliseconds, of which this is the end. So none made after a moment seems to be of before."""
     kind, _, key = subject.partition(":")
     if kind != "prediction" or not _UUID7.fullmatch(key):
         return None
-    return microseconds(time_of(key))
+    return microseconds(time_of(key)) + 999
 
 
 def _at(payload: Mapping[str, Any], path: Sequence[str]) -> object:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.support.delivery import free_port
+from tests.support.ports import free_port
 from tests.support.tabletop import BLUE_GREEN, CANARY, ENDPOINT, Tabletop
 from triune.core import files
 from triune.core.errors import Conflict, NotFound, Unavailable
