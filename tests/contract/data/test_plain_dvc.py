@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +173,20 @@ def test_a_damaged_object_is_not_pushed(tmp_path: Path) -> None:
         store.push(tracked.content)
     assert caught.value.reference == "artifact-corrupt"
     assert not store.pushed(tracked.content)
+
+
+def test_a_user_without_a_name_can_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number alone."""
+
+    def nobody_known(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)  # what is set meanwhile is taken back at the end
+    monkeypatch.setattr(pwd, "getpwuid", nobody_known)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").write_text("a")
+    store = DvcStore(tmp_path, tmp_path / "dvc", Remote(str(tmp_path / "remote")))
+    with store.opened() as repo:
+        assert Path(repo.root_dir) == tmp_path

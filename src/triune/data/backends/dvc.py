@@ -8,6 +8,7 @@ same files.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import logging
@@ -211,6 +212,7 @@ class DvcStore:
         logging.getLogger("dvc").setLevel(logging.CRITICAL)
         self._set_up()
         try:
+            _have_a_name()
             repo = Repo(str(self.root))
             try:
                 yield repo
@@ -305,3 +307,11 @@ def _unreachable(remote: Remote, error: Exception) -> Unavailable:
         context=remote.url,
         hint="`triune up` starts the object store of profile `server`.",
     )
+
+
+def _have_a_name() -> None:
+    """DVC asks for the user's name, which a container's user may lack."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = f"uid-{os.getuid()}"
