@@ -10,13 +10,14 @@ import contextlib
 import fcntl
 import os
 import random
-import socket
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
+
+from triune.operations.services.ports import is_free
 
 # Below the ports that workspaces choose.
 _FIRST, _LAST = 12_000, 20_000
@@ -38,17 +39,7 @@ def free_port() -> int:
         if _own is None:
             blocks = [_held.enter_context(block()) for _ in range(_OWN_BLOCKS)]
             _own = cycle([port for ports in blocks for port in ports])
-        return next(port for port in _own if _can_be_bound(port))
-
-
-def _can_be_bound(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        return next(port for port in _own if is_free(port))
 
 
 @contextlib.contextmanager
@@ -62,7 +53,7 @@ def block() -> Iterator[Sequence[int]]:
         with contextlib.ExitStack() as stack:
             if _locked(_FOLDER / str(number), stack):
                 first = _FIRST + number * _BLOCK
-                yield [port for port in range(first, first + _BLOCK) if _free(port)]
+                yield [port for port in range(first, first + _BLOCK) if is_free(port)]
                 return
     raise AssertionError("all blocks of ports are in use")
 
@@ -75,8 +66,3 @@ def _locked(path: Path, stack: contextlib.ExitStack) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0

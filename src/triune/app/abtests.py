@@ -121,7 +121,6 @@ def write_report(context: Context, name: str, path: Path) -> Path:
 def report_of(context: Context, run: Run) -> TestReport:
     """What a run's report shows."""
     from triune.app.report.abtest import TestReport
-    from triune.delivery.abtest.explain import explain
 
     tests = context.abtests
     standing = tests.standing(run)
@@ -131,9 +130,7 @@ def report_of(context: Context, run: Run) -> TestReport:
         made=tests.clock.now(),
         declaration=run.declaration,
         decision=standing.decision,
-        sentences=tuple(
-            explain(run.declaration, standing.analysis, standing.decision, standing.readings)
-        ),
+        sentences=tuple(standing.sentences),
         analyses=tuple(look.analysis for look in looks) or (standing.analysis,),
         segments=in_segments(standing),
         troubles=standing.troubles,

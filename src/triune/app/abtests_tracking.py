@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from triune.delivery.abtest import runs
-from triune.delivery.abtest.findings import Compared, Estimate
+from triune.delivery.abtest.findings import Compared
 from triune.delivery.abtest.runs import Run
 from triune.delivery.abtest.service import ABTests, Look
 from triune.ledger.ports import Position, Query, Stored
@@ -139,7 +139,7 @@ def _points(look: Look, step: int) -> Iterator[Point]:
 
 
 def _values(row: Compared) -> Iterator[tuple[str, float]]:
-    shown: Estimate | None = row.relative or row.difference
+    shown = row.shown
     known = {"control": row.control, "candidate": row.candidate, "p": row.p}
     if shown is not None:
         known |= {"effect": shown.value, "low": shown.low, "high": shown.high}

@@ -66,8 +66,6 @@ def show(
     if as_json:
         print_json(as_dict(standing, checked, segments))
         return
-    from triune.delivery.abtest.explain import explain
-
     print_facts(_facts(standing), title=standing.run.name)
     typer.echo()
     print_table(
@@ -79,8 +77,7 @@ def show(
     if segments is not None:
         _show_segments(segments)
     typer.echo()
-    run = standing.run
-    for words in explain(run.declaration, standing.analysis, standing.decision, standing.readings):
+    for words in standing.sentences:
         typer.echo(words)
     for words in standing.troubles:
         typer.secho(f"! {words}", fg="yellow")
@@ -200,7 +197,7 @@ def show_looks(declaration: Declaration, looks: Sequence[Look], *, as_json: bool
     rows = []
     for one in looks:
         row = one.analysis.of(primary, declaration.candidates[0].name)
-        shown = row.relative or row.difference
+        shown = row.shown
         rows.append(
             (
                 when(one.at),
@@ -256,7 +253,7 @@ def _declared(declaration: Declaration) -> Iterator[tuple[str, object]]:
 
 
 def _row(one: Compared) -> tuple[object, ...]:
-    shown = one.relative or one.difference
+    shown = one.shown
     return (
         one.metric,
         one.variant,

@@ -13,7 +13,6 @@ from triune.core.rollout_config import Strategy
 from triune.core.waiting import wait_until
 from triune.delivery.abtest.decide import Action
 from triune.delivery.abtest.declaring import of_versions
-from triune.delivery.abtest.explain import explain
 
 if TYPE_CHECKING:
     from triune.app.loop.steps import Play
@@ -37,9 +36,8 @@ def begin(play: Play) -> Facts:
         what=f"the test {TEST} takes its units",
         hint="`triune rollout status` shows where its candidate stands.",
     )
-    release = next(ref for ref, name in run.arms.items() if name != declared.control)
-    play.note(f"{release} gets half of the units")
-    return {"test": run.name, "run": run.id, "release": release}
+    play.note(f"{run.candidate} gets half of the units")
+    return {"test": run.name, "run": run.id, "release": run.candidate}
 
 
 def decide(play: Play) -> Facts:
@@ -67,7 +65,7 @@ def decide(play: Play) -> Facts:
         "units": standing.analysis.units,
         "hopped": standing.counts["hopped"],
         "troubles": list(standing.troubles),
-        "explained": _explained(standing),
+        "explained": standing.sentences,
         "agrees": play.context.abtests.compare(standing).agrees,
         "seconds": round(time.monotonic() - begin, 3),
     }
@@ -127,11 +125,6 @@ def _awaited(play: Play, name: str) -> TestStanding:
         if late.reference != "wait-timed-out":
             raise
     return looks[0]
-
-
-def _explained(standing: TestStanding) -> list[str]:
-    declaration = standing.run.declaration
-    return list(explain(declaration, standing.analysis, standing.decision, standing.readings))
 
 
 def _await_live(play: Play, release: str) -> None:

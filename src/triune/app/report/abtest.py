@@ -121,7 +121,7 @@ def rows(report: TestReport) -> Iterator[tuple[str, ...]]:
     for row in report.analyses[-1].comparisons if report.analyses else ():
         kind = report.declaration.metric(row.metric).kind
         relative = row.relative is not None
-        effect = row.relative or row.difference
+        effect = row.shown
         p = row.p if row.p_adjusted is None else row.p_adjusted
         yield (
             row.metric,

@@ -76,7 +76,7 @@ def table(report: TestReport) -> pd.DataFrame:
     rows = []
     for analysis in report.analyses:
         for row in analysis.comparisons:
-            effect = row.relative or row.difference
+            effect = row.shown
             rows.append(
                 {
                     "days": analysis.days,

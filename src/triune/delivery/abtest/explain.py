@@ -65,7 +65,7 @@ def _values(metric: Metric, row: Compared) -> str:
     if row.control is None or row.candidate is None:
         return "unknown"
     told = f"{_number(metric, row.candidate)} against {_number(metric, row.control)}"
-    shown = row.relative or row.difference
+    shown = row.shown
     if shown is None:
         return told
     relative = row.relative is not None
@@ -110,7 +110,7 @@ def _learned(declaration: Declaration, analysis: Analysis) -> Iterator[str]:
     for row in analysis.comparisons:
         if row.role is not Role.PRIMARY or row.finding is not Finding.OPEN:
             continue
-        found = row.relative or row.difference
+        found = row.shown
         if found is None or found.low is None or found.high is None:
             continue
         relative = row.relative is not None

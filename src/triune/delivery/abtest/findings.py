@@ -73,6 +73,11 @@ class Compared:
     noise_left: float = 1.0
     waits: str = ""
 
+    @property
+    def shown(self) -> Estimate | None:
+        """The effect that people are shown: the relative one, where there is one."""
+        return self.relative or self.difference
+
 
 @dataclass(frozen=True, slots=True)
 class UnitRatio:

@@ -85,6 +85,11 @@ class Run:
         return self.stage is Stage.RUNNING
 
     @property
+    def candidate(self) -> str:
+        """At an endpoint, the candidate's release."""
+        return next(ref for ref, name in self.arms.items() if name != self.declaration.control)
+
+    @property
     def since(self) -> int:
         """Its start in microseconds since 1970."""
         return round(self.started.timestamp() * 1e6)

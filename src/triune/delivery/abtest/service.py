@@ -246,7 +246,7 @@ class ABTests:
                 f"{winner!r} gets no units any more: {serving.words}",
                 context=run.name,
                 hint="Bring it there by itself: "
-                f"`triune rollout start {run.declaration.endpoint} {_candidate(run)}`.",
+                f"`triune rollout start {run.declaration.endpoint} {run.candidate}`.",
             )
 
     def mend(self, run: Run) -> None:
@@ -254,7 +254,7 @@ class ABTests:
         declared = run.declaration
         if declared.endpoint is None or run.rollout is None:
             return
-        release = _candidate(run)
+        release = run.candidate
         if run.running:
             self.endpoints.begin(declared, release, run.rollout, run.actor)
         elif run.winner is not None and run.winner != declared.control:
@@ -300,7 +300,7 @@ class ABTests:
         """When exposures count; None while the candidate has not got its units."""
         if run.rollout is None:
             return Period(run.since, run.until)
-        since, until = self.endpoints.had(run.declaration, _candidate(run), run.rollout)
+        since, until = self.endpoints.had(run.declaration, run.candidate, run.rollout)
         ends = [end for end in (until, run.until) if end is not None]
         return Period(since, min(ends, default=None)) if since else None
 
@@ -461,8 +461,3 @@ def _readings(tally: Tally, position: Position, until: int, alarm: str) -> Readi
 def _spread(since: int, until: int, points: int) -> list[int]:
     """Moments of equal distance, the last one at the end."""
     return [since + (until - since) * (place + 1) // points for place in range(points)]
-
-
-def _candidate(run: Run) -> str:
-    """The candidate's release."""
-    return next(ref for ref, name in run.arms.items() if name != run.declaration.control)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from triune.delivery.abtest.decide import Action, Decision
+from triune.delivery.abtest.explain import explain
 from triune.delivery.abtest.facts import ODD, Period
 from triune.delivery.abtest.findings import Analysis
 from triune.delivery.abtest.readings import Readings
@@ -33,6 +34,11 @@ class TestStanding:
     analysis: Analysis
     decision: Decision
     troubles: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a product person is told, see `triune.delivery.abtest.explain`."""
+        return explain(self.run.declaration, self.analysis, self.decision, self.readings)
 
 
 def decided(run: Run) -> Decision | None:

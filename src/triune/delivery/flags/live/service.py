@@ -280,7 +280,7 @@ class LiveFlags:
             self._cache.keep(self._snapshot)
             self._unkept = False
         except Conflict:
-            pass
+            pass  # another process keeps them just now; looked at again at the next heartbeat
         except OSError as error:
             if not self._disk_told:
                 log.warning("the flags could not be kept on disk: %s", error)
